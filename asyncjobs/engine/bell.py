@@ -1,0 +1,30 @@
+"""A bell: rung by anybody, heard by one loop, with a limit to the waiting."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """
+    An event that is quiet again once it was heard.
+
+    Hearing comes before acting: what rings while the hearer acts is heard next time, never lost.
+    """
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the hearer, or keep the ring for its next wait."""
+        self._event.set()
+
+    async def heard(self, within: float | None = None) -> bool:
+        """Wait for a ring, at most `within` seconds; tells whether there was one."""
+        try:
+            async with asyncio.timeout(within):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        self._event.clear()
+        return True

@@ -1,0 +1,66 @@
+"""
+Making scheduled jobs ready when they are due.
+
+A process knows of the next due job because it stored it, was told of it, or saw it in the safety poll. It
+sleeps on its own monotonic clock until then: Postgres tells durations, never times of day. Any process
+promotes any due job; when several wake for the same one, a jitter of a few milliseconds lets one of them
+find the work and the others nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from asyncjobs.engine.bell import Bell
+from asyncjobs.postgres.failures import NoAnswer
+from asyncjobs.postgres.ledger import Ledger
+
+log = logging.getLogger("asyncjobs.due")
+
+BATCH = 500  # jobs
+JITTER = 0.003  # seconds
+AGAIN_AFTER = 1.0  # seconds, when Postgres did not answer
+
+
+class Promoter:
+    """Wakes when a scheduled job is due."""
+
+    def __init__(self, ledger: Ledger, ready: Callable[[set[str]], None]) -> None:
+        self._ledger = ledger
+        self._ready = ready
+        self._bell = Bell()
+        self._next: float | None = None  # on the loop's clock
+
+    def due(self, seconds: float) -> None:
+        """Something is due in so many seconds."""
+        due = asyncio.get_running_loop().time() + max(0.0, seconds)
+        if self._next is None or due < self._next:
+            self._next = due
+            self._bell.ring()
+
+    async def serve(self) -> None:
+        """Sleep until something is due, make it ready, and sleep again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            wait = None if self._next is None else max(0.0, self._next - loop.time())
+            if await self._bell.heard(wait):
+                continue
+            self._next = None
+            await asyncio.sleep(random.uniform(0, JITTER))
+            try:
+                await self._promote()
+            except NoAnswer as error:
+                log.info("due jobs wait: %s", error)
+                self.due(AGAIN_AFTER)
+
+    async def _promote(self) -> None:
+        promoted = await self._ledger.promote(BATCH)
+        if promoted.count:
+            self._ready(set(promoted.queues))
+        if promoted.count == BATCH:
+            self.due(0)
+        elif promoted.due_in is not None:
+            self.due(promoted.due_in)

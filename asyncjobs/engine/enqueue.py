@@ -1,0 +1,258 @@
+"""
+Storing jobs: alone, together, or in a caller's transaction.
+
+Outside a transaction, enqueue is a group commit without a timer: while one statement is on its way the
+next batch gathers. Nobody returns before their job is durable. The statement belongs to our task, not to
+the first caller: a caller that is cancelled before it is sent withdraws its job, after that the job is
+stored. When Postgres refuses a batch it is halved until the culprit stands alone, and only its caller
+gets the error.
+
+A job of the batch may *start directly*: when this process has a slot for it, the slot is reserved, and
+the INSERT itself decides (`enqueue_and_start.sql`). We know the id before we send it, so the run is
+expected before its row exists.
+
+When the connection breaks after the statement was sent, nobody knows what happened. The batch is then
+sent again, as insert-then-check (`enqueue_again.sql`), until it is certain that each job is stored once;
+a direct start is off by then: if the first try did store a running row, the beat finds it and gives it
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from asyncjobs import events
+from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.commits import Commits
+from asyncjobs.engine.wake import Waker
+from asyncjobs.errors import NotConnected, Unavailable
+from asyncjobs.job import Claimed, Request, Stored
+from asyncjobs.postgres.failures import InDoubt, Refused
+from asyncjobs.postgres.ledger import Enqueues
+
+log = logging.getLogger("asyncjobs.enqueue")
+
+BATCH = 500  # jobs
+BATCH_BYTES = 4_000_000
+REDIAL_AFTER = 0.2  # seconds
+
+
+class Starter(Protocol):
+    """What an executor offers for direct starts."""
+
+    def expect(self, request: Request) -> bool:
+        """Reserve a slot for it, if it could start here and now."""
+
+    def unexpect(self, request: Request) -> None:
+        """It was not born running."""
+
+    def start_expected(self, job: Claimed) -> None:
+        """It was."""
+
+    def doubt(self) -> None:
+        """Something may be ours that we do not know of."""
+
+    async def enqueue(self, requests: Sequence[Request], wishes: Sequence[bool]) -> list[Stored]:
+        """Send the statement that lets them be born running."""
+
+
+class _Entry(NamedTuple):
+    request: Request
+    stored: asyncio.Future[Stored]
+    deadline: float  # time.monotonic()
+
+
+class Enqueuer:
+    """The way in."""
+
+    def __init__(
+        self,
+        ledger: Enqueues,
+        waker: Waker,
+        emit: Callable[[events.Event], None],
+        patience: float,
+    ) -> None:
+        self.starter: Starter | None = None
+        self._ledger = ledger
+        self._waker = waker
+        self._emit = emit
+        self._patience = patience
+        self._commits = Commits()
+        self._waiting: deque[_Entry] = deque()
+        self._bell = Bell()
+        self._closed = False
+
+    async def enqueue(self, requests: Sequence[Request], connection: Any = None) -> list[UUID]:
+        """
+        Store jobs: one joins the shared commit, several share one of their own.
+
+        Raises Unavailable, NotConnected, and on a caller's connection what its own statement would.
+        """
+        if connection is not None:
+            return await self._on(connection, requests)
+        if len(requests) == 1:
+            return [(await self._join(requests[0])).id]
+        entries = [self._entry(request) for request in requests]
+        # Its statement is its own, but it is no more the caller's than the shared one.
+        await asyncio.shield(asyncio.ensure_future(self._commit(entries)))
+        return [(await entry.stored).id for entry in entries]
+
+    async def serve(self) -> None:
+        """Commit batches for as long as there are callers."""
+        while True:
+            await self._bell.heard()
+            while self._waiting:
+                await self._commit(self._next_batch())
+
+    def close(self) -> None:
+        """Tell those who still wait that nobody will store their jobs any more."""
+        self._closed = True
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if not entry.stored.done():
+                entry.stored.set_exception(NotConnected("enqueue", "jobs was closed meanwhile"))
+
+    async def _join(self, request: Request) -> Stored:
+        if self._closed:
+            raise NotConnected("enqueue", "jobs is closing")
+        entry = self._entry(request)
+        self._waiting.append(entry)
+        self._bell.ring()
+        return await entry.stored
+
+    def _entry(self, request: Request) -> _Entry:
+        stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
+        return _Entry(request, stored, time.monotonic() + self._patience)
+
+    def _next_batch(self) -> list[_Entry]:
+        batch: list[_Entry] = []
+        size = 0
+        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
+            entry = self._waiting.popleft()
+            if not entry.stored.cancelled():
+                batch.append(entry)
+                size += len(entry.request.arguments)
+        return batch
+
+    async def _commit(self, batch: Sequence[_Entry]) -> None:
+        """See one batch stored, or its callers told why not."""
+        if not batch:
+            return
+        wishes = [self.starter is not None and self.starter.expect(entry.request) for entry in batch]
+        try:
+            stored = await self._send([entry.request for entry in batch], wishes)
+        except Refused as error:
+            self._unexpect(batch, wishes)
+            await self._halve(batch, error)
+        except Unavailable as error:
+            self._unexpect(batch, wishes)
+            await self._again(batch, error)
+        except BaseException:
+            self._unexpect(batch, wishes)
+            _fail(batch, NotConnected("enqueue", "jobs was closed meanwhile; the job may be stored"))
+            raise
+        else:
+            self._settle(batch, wishes, stored)
+
+    async def _send(self, requests: list[Request], wishes: list[bool]) -> list[Stored]:
+        if self.starter is not None and any(wishes):
+            return await self.starter.enqueue(requests, wishes)
+        return await self._ledger.enqueue(requests)
+
+    async def _halve(self, batch: Sequence[_Entry], error: Refused) -> None:
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self._commit(batch[:middle])
+        await self._commit(batch[middle:])
+
+    async def _again(self, batch: Sequence[_Entry], error: Unavailable) -> None:
+        """Postgres did not answer: try until it does, or until a caller's patience is over."""
+        in_doubt = False
+        while batch:
+            if isinstance(error, InDoubt):
+                in_doubt = True
+                if self.starter is not None:
+                    self.starter.doubt()
+            now = time.monotonic()
+            _fail([entry for entry in batch if entry.deadline <= now], error)
+            batch = [entry for entry in batch if entry.deadline > now]
+            if not batch:
+                return
+            await asyncio.sleep(REDIAL_AFTER)
+            requests = [entry.request for entry in batch]
+            try:
+                send = self._ledger.enqueue_again if in_doubt else self._ledger.enqueue
+                stored = await send(requests)
+            except Refused as refused:
+                await self._halve(batch, refused)
+                return
+            except Unavailable as next_error:
+                log.warning("%d jobs wait to be stored: %s", len(batch), next_error)
+                error = next_error
+            else:
+                self._settle(batch, [False] * len(batch), stored)
+                return
+
+    def _settle(self, batch: Sequence[_Entry], wishes: Sequence[bool], stored: Sequence[Stored]) -> None:
+        by_id = {row.id: row for row in stored}
+        ready: set[str] = set()
+        for entry, wish in zip(batch, wishes, strict=True):
+            request = entry.request
+            # A row that was there already, from a first try without an answer, is as good as ready.
+            row = by_id.get(request.id) or Stored(request.id, "ready", 0.0, 0)
+            if wish and self.starter is not None:
+                if row.state == "running":
+                    self.starter.start_expected(_born_running(request, row))
+                else:
+                    self.starter.unexpect(request)
+            if row.state == "ready":
+                ready.add(request.queue)
+            elif row.state == "scheduled":
+                self._waker.due(row.due_in)
+            self._emit(events.Stored(request.id, request.task, request.queue))
+            if not entry.stored.done():
+                entry.stored.set_result(row)
+        if ready:
+            self._waker.ready(ready)
+
+    def _unexpect(self, batch: Sequence[_Entry], wishes: Sequence[bool]) -> None:
+        for entry, wish in zip(batch, wishes, strict=True):
+            if wish and self.starter is not None:
+                self.starter.unexpect(entry.request)
+
+    async def _on(self, connection: Any, requests: Sequence[Request]) -> list[UUID]:
+        """Store on a caller's connection; the wake follows its commit."""
+        stored = await self._ledger.enqueue_on(connection, requests)
+        by_id = {row.id: row for row in stored}
+
+        def committed() -> None:
+            self._waker.ready({r.queue for r in requests if by_id[r.id].state == "ready"})
+            for row in stored:
+                if row.state == "scheduled":
+                    self._waker.due(row.due_in)
+            for request in requests:
+                self._emit(events.Stored(request.id, request.task, request.queue))
+
+        self._commits.after(connection, committed)
+        return [request.id for request in requests]
+
+
+def _born_running(request: Request, row: Stored) -> Claimed:
+    return Claimed(
+        request.id, request.task, request.queue, 1, 0, row.fence, request.arguments, 0.0, 0.0
+    )
+
+
+def _fail(batch: Sequence[_Entry], error: Exception) -> None:
+    for entry in batch:
+        if not entry.stored.done():
+            entry.stored.set_exception(error)
+            entry.stored.exception()  # its caller may be gone; that is no news

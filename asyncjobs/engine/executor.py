@@ -1,0 +1,316 @@
+"""
+The executor: one to a process, a task of its own, whose services turn stored jobs into runs.
+
+It lives beside the app, never around it: nothing that fails in here ends the app's lifespan. The link
+never outlives it, so that a lock never speaks for an executor that is gone.
+
+Draining: say so (a death from now on charges no job), start nothing more, give running jobs their time,
+cancel the rest, record everything, the releases too, tell the others that there is work, and leave. The
+link closes last. A plain function that will not end keeps its row, and the link's socket stays open to
+the end of the operating system process: the lock tells the truth about it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import anyio
+
+from asyncjobs import events
+from asyncjobs.engine.claim import Claimer
+from asyncjobs.engine.due import Promoter
+from asyncjobs.engine.finish import Finisher
+from asyncjobs.engine.poll import Poller
+from asyncjobs.engine.presence import Presence
+from asyncjobs.engine.progress import Reporter
+from asyncjobs.engine.prune import Pruner
+from asyncjobs.engine.rescue import Rescuer
+from asyncjobs.engine.run import Stop
+from asyncjobs.engine.runs import Runs
+from asyncjobs.engine.service import Troubles, keep
+from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.wake import Local, Waker
+from asyncjobs.errors import Unavailable
+from asyncjobs.extension import Around, Serves
+from asyncjobs.job import Claimed, JobState, Request, Stored
+from asyncjobs.postgres.failures import NoAnswer
+from asyncjobs.postgres.ledger import Ledger, Poll
+from asyncjobs.postgres.link import Link
+from asyncjobs.task import Task
+
+log = logging.getLogger("asyncjobs.executor")
+
+OBEY_WITHIN = 2.0  # seconds that cancelled jobs have to end
+FLUSH_WITHIN = 4.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an executor works."""
+
+    slots: int
+    queues: Sequence[str] | Mapping[str, int] | None
+    drain: timedelta
+    max_crashes: int
+
+    @property
+    def shares(self) -> Mapping[str, int]:
+        """How many slots some queues may take at most."""
+        return self.queues if isinstance(self.queues, Mapping) else {}
+
+
+class Executor(Local):
+    """Wires the services and owns their life."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        make_ledger: Callable[[Executor], tuple[Link, Ledger]],
+        waker: Waker,
+        tasks: Callable[[], Mapping[str, Task[..., Any]]],
+        arounds: Sequence[Around],
+        serving: Sequence[Serves],
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        self.terms = terms
+        self.troubles = Troubles()
+        self.is_draining = False
+        self.is_up = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._waker = waker
+        self._emit = emit
+        self._serving = serving
+        self._tasks = tasks
+        self.link, self._ledger = make_ledger(self)
+        self._reporter = Reporter(self._ledger, self._process, self.doubt)
+        self.runs = Runs(
+            Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit
+        )
+        self._finisher = Finisher(self._ledger, self.runs, self._process, emit, self._went_back)
+        self.runs.settle = self._finisher.settle
+        self._presence = Presence(
+            self.link, self._ledger, self.runs, self._finisher.settle, waker.say
+        )
+        self.runs.first_started = self._presence.look_up
+        self._claimer = Claimer(
+            self._ledger,
+            self.runs,
+            self._first_queues(),
+            all_queues=terms.queues is None,
+            emit=emit,
+            doubt=self.doubt,
+            backlog=lambda: len(self._finisher),
+        )
+        self._promoter = Promoter(self._ledger, waker.ready)
+        self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, emit)
+        self._poller = Poller(self._ledger, self._found)
+        self._pruner = Pruner(self._ledger, tasks)
+
+    @property
+    def process_id(self) -> int | None:
+        """Our row in `process`; None before the link is up for the first time."""
+        return self.link.process_id
+
+    @property
+    def slots(self) -> int:
+        """How many jobs may run here at a time."""
+        return self.terms.slots
+
+    @property
+    def running(self) -> list[UUID]:
+        """The jobs whose bodies have not ended."""
+        return [run.job.id for run in self.runs.live]
+
+    def begin_draining(self) -> None:
+        """Start nothing more; called at the first signal, before the lifespan ends."""
+        if not self.is_draining:
+            self.is_draining = True
+            self._claimer.is_open = False
+            self.runs.slot_freed.ring()
+            log.info("draining: %d jobs are running", len(self.runs.live))
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self.begin_draining()
+        self._stopping.set()
+
+    async def live(self) -> None:
+        """Run every service until `stop()`, then drain; to be awaited as a task of its own."""
+        services = {
+            "link": self.link.run,
+            "claim": self._claimer.serve,
+            "finish": self._finisher.serve,
+            "presence": self._presence.serve,
+            "rescue": self._rescuer.serve,
+            "due": self._promoter.serve,
+            "poll": self._poller.serve,
+            "prune": self._pruner.serve,
+            "progress": self._reporter.serve,
+            **{type(each).__name__: each.serve for each in self._serving},
+        }
+        async with anyio.create_task_group() as group:
+            for name, serve in services.items():
+                group.start_soon(keep, name, serve, self.troubles, name=f"asyncjobs {name}")
+            await self._stopping.wait()
+            await self._drain()
+            group.cancel_scope.cancel()
+
+    async def _drain(self) -> None:
+        await _patiently(self._say_draining(), 1.0)
+        await _patiently(self.runs.has_none.wait(), self.terms.drain.total_seconds())
+        if self.runs.live:
+            log.warning("%d jobs did not end in time and are cancelled", len(self.runs.live))
+            self.runs.stop_all(Stop.SHUTDOWN)
+        await _patiently(self.runs.has_none.wait(), OBEY_WITHIN)
+        await _patiently(self._finisher.flush(), FLUSH_WITHIN)
+        await _patiently(self._waker.flush(), 1.0)
+        overdue = self.runs.live
+        if overdue:
+            names = ", ".join(sorted({run.job.task for run in overdue}))
+            log.error(
+                "%d jobs cannot be stopped (%s); they keep their rows until this process ends",
+                len(overdue),
+                names,
+            )
+            self.link.outlive_executor()
+        else:
+            await self.link.leave()
+
+    async def _say_draining(self) -> None:
+        try:
+            await self._ledger.drain()
+        except NoAnswer as error:
+            log.info("could not say that we drain: %s", error)
+
+    # What the link tells.
+
+    async def on_up(self, *, reborn: bool) -> None:
+        """The link is up: beat before the first claim, look at the others, poll."""
+        if reborn:
+            self.runs.stop_all(Stop.LOST)
+        self._rescuer.forget()
+        self._presence.doubt()
+        self._rescuer.look_now()
+        self._poller.poll_now()
+        self._claimer.is_open = not self.is_draining
+        self._claimer.bell.ring()
+        self._waker.say(hello=self.process_id)
+        self.is_up.set()
+
+    async def on_lost(self, error: Unavailable) -> None:
+        """The link is gone: no claims, and a lease for what runs."""
+        self._claimer.is_open = False
+        self.runs.slot_freed.ring()
+        self._presence.look_up()
+
+    async def on_refused(self, error: Unavailable) -> None:
+        """The link could not be made again, this time."""
+        self._presence.look_up()
+
+    def on_message(self, payload: str) -> None:
+        """Another process said something."""
+        for words in self._waker.hear(payload):
+            if "busy" in words:
+                self._rescuer.is_busy(int(words["busy"]))
+            if "calm" in words:
+                self._rescuer.is_calm(int(words["calm"]))
+            if "hello" in words:
+                self._presence.announce()
+            if "stop" in words and words.get("process") == self.process_id:
+                self.stop_job(UUID(words["stop"]))
+
+    # What a wake does here (Local).
+
+    def serves(self, queue: str) -> bool:
+        """Whether we would take a job of this queue right now."""
+        return self._is_taking and self._claimer.serves(queue) and self.runs.slots.free > 0
+
+    def ready(self, queues: Iterable[str]) -> None:
+        """Jobs of these queues are ready."""
+        self._claimer.heard_of(queues)
+
+    def due(self, seconds: float) -> None:
+        """A job will be due then."""
+        self._promoter.due(seconds)
+
+    def stop_job(self, id: UUID) -> None:
+        """Somebody asked to cancel this job of ours."""
+        self.runs.stop([id], Stop.ASKED)
+
+    # What enqueues ask (Starter).
+
+    def expect(self, request: Request) -> bool:
+        """Reserve a slot for a direct start, if it could start here and now."""
+        if not self._is_taking or request.delay > 0 or request.run_at is not None:
+            return False
+        if not self._claimer.serves(request.queue):
+            return False
+        return self.runs.expect(request.id, request.task, request.queue)
+
+    def unexpect(self, request: Request) -> None:
+        """It was not born running."""
+        self.runs.unexpect(request.id, request.queue)
+
+    def start_expected(self, job: Claimed) -> None:
+        """It was."""
+        self._emit(events.Claimed(job.id, job.task, job.queue, job.attempt))
+        self.runs.start_expected(job)
+
+    def doubt(self) -> None:
+        """Something may be ours that we do not know of."""
+        self._presence.doubt()
+
+    async def enqueue(self, requests: Sequence[Request], wishes: Sequence[bool]) -> list[Stored]:
+        """Send the statement that lets them be born running and ours."""
+        process = (self._process(), self.link.generation)
+        served = sorted({*self._claimer.queues, *(request.queue for request in requests)})
+        return await self._ledger.enqueue_and_start(
+            requests, wishes, process, served, sorted(self.runs.unknown)
+        )
+
+    @property
+    def _is_taking(self) -> bool:
+        return self.link.is_up and self._claimer.is_open and not self.is_draining
+
+    def _process(self) -> int:
+        process = self.link.process_id
+        assert process is not None, "nothing runs before the link was up"
+        return process
+
+    def _first_queues(self) -> list[str]:
+        if self.terms.queues is not None:
+            return list(self.terms.queues)
+        return list({"default": None, **{task.queue: None for task in self._tasks().values()}})
+
+    def _went_back(self, queue: str, state: JobState, delay: float) -> None:
+        """A job of ours waits again."""
+        if state is JobState.SCHEDULED:
+            self._waker.due(delay)
+        else:
+            self._waker.ready([queue] if queue else self._claimer.queues, everywhere=True)
+
+    def _found(self, poll: Poll) -> None:
+        """What the safety poll found."""
+        if poll.ready_in:
+            self.ready(poll.ready_in)
+        if poll.due_in is not None:
+            self.due(poll.due_in)
+        if poll.others_run:
+            self._rescuer.look_now()
+        else:
+            self._rescuer.all_calm()
+
+
+async def _patiently(what: Any, seconds: float) -> None:
+    """Wait for it, but not longer than that."""
+    try:
+        async with asyncio.timeout(seconds):
+            await what
+    except TimeoutError:
+        pass

@@ -1,0 +1,164 @@
+"""
+Recording how runs ended: group commit without a timer.
+
+While one statement is on its way the next batch gathers, so an idle process records each end at once and
+a busy one hundreds together. The shared statement waits for nobody: a row that somebody holds (the job's
+own open transaction, somebody's edit) is answered 'locked' and tried again by itself, a little later. It
+never fails as a whole either: when Postgres refuses a batch, it is halved until the culprit stands alone.
+
+When an answer is lost the batch is sent again. That is harmless: the fence lets only one of the two
+through, and the archive remembers under which fence it took a row, so the second is told 'recorded'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from asyncjobs import events
+from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.runs import Runs
+from asyncjobs.engine.story import one_line
+from asyncjobs.errors import Unavailable
+from asyncjobs.events import Event
+from asyncjobs.job import JobState, Outcome, Settled
+from asyncjobs.postgres.failures import InDoubt, Refused
+from asyncjobs.postgres.ledger import Ledger, Recorded
+
+log = logging.getLogger("asyncjobs.finish")
+
+BATCH = 500
+AGAIN_AFTER = 0.05  # seconds, when a row was locked
+REDIAL_AFTER = 0.5  # seconds, when Postgres did not answer
+
+
+class Finisher:
+    """Takes outcomes from runs and sees them recorded."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runs: Runs,
+        process: Callable[[], int],
+        emit: Callable[[Event], None],
+        went_back: Callable[[str, JobState, float], None],
+    ) -> None:
+        self._ledger = ledger
+        self._runs = runs
+        self._process = process
+        self._emit = emit
+        self._went_back = went_back
+        self._waiting: deque[tuple[int, Settled]] = deque()
+        self._locked: list[tuple[int, Settled]] = []
+        self._in_flight = 0
+        self._bell = Bell()
+        self._all_recorded = asyncio.Event()
+        self._all_recorded.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._locked) + self._in_flight
+
+    def settle(self, settled: Settled) -> None:
+        """Take an outcome; it is recorded as soon as Postgres lets us."""
+        # Under which process it ran, not as which we may have come back since.
+        self._waiting.append((self._process(), settled))
+        self._all_recorded.clear()
+        self._bell.ring()
+
+    async def serve(self) -> None:
+        """Record outcomes for as long as there are any to come."""
+        while True:
+            await self._bell.heard(AGAIN_AFTER if self._locked else None)
+            self._waiting.extend(self._locked)
+            self._locked.clear()
+            while self._waiting:
+                await self._record_next()
+            if not self._locked:
+                self._all_recorded.set()
+
+    async def flush(self) -> None:
+        """Wait until everything that was settled is recorded."""
+        await self._all_recorded.wait()
+
+    async def _record_next(self) -> None:
+        process = self._waiting[0][0]
+        batch: list[Settled] = []
+        while self._waiting and len(batch) < BATCH and self._waiting[0][0] == process:
+            batch.append(self._waiting.popleft()[1])
+        self._in_flight = len(batch)
+        try:
+            await self._record(process, batch)
+        except BaseException:
+            # Whatever ended this service, the outcomes are for the next life of it.
+            self._waiting.extendleft((process, settled) for settled in reversed(batch))
+            raise
+        finally:
+            self._in_flight = 0
+
+    async def _record(self, process: int, batch: Sequence[Settled]) -> None:
+        in_doubt = False
+        while True:
+            try:
+                answers = await self._ledger.finish(process, batch)
+            except Refused as error:
+                await self._halve(process, batch, error)
+                return
+            except Unavailable as error:
+                in_doubt = in_doubt or isinstance(error, InDoubt)
+                log.warning("%d outcomes wait for Postgres: %s", len(batch), error)
+                await asyncio.sleep(REDIAL_AFTER)
+            else:
+                self._take(process, batch, answers, in_doubt=in_doubt)
+                return
+
+    async def _halve(self, process: int, batch: Sequence[Settled], error: Refused) -> None:
+        """Find the row that Postgres refuses; it fails alone, with Postgres's words."""
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._record(process, batch[:middle])
+            await self._record(process, batch[middle:])
+            return
+        [settled] = batch
+        if settled.outcome.state is JobState.FAILED and settled.outcome.traceback is None:
+            log.error("the end of job %s cannot be recorded, its row stays: %s", settled.id, error)
+            self._runs.forget(settled.id)
+            return
+        log.error("the outcome of job %s was refused and is recorded as failed: %s", settled.id, error)
+        failed = Outcome(JobState.FAILED, "failed", error=one_line(error))
+        await self._record(process, [settled._replace(outcome=failed)])
+
+    def _take(
+        self, process: int, batch: Sequence[Settled], answers: Sequence[Recorded], *, in_doubt: bool
+    ) -> None:
+        by_id = {answer.id: answer for answer in answers}
+        for settled in batch:
+            answer = by_id[settled.id]
+            if answer.answer == "locked":
+                self._locked.append((process, settled))
+                continue
+            run = self._runs.forget(settled.id)
+            if answer.answer == "recorded":
+                state = JobState(answer.state) if answer.state else settled.outcome.state
+                if not state.is_final and settled.outcome.story != "cancelled":
+                    queue = run.job.queue if run else ""
+                    self._went_back(queue, state, settled.outcome.delay)
+                if run is not None:
+                    self._tell(run.job.task, run.job.queue, run.job.attempt, settled, state)
+            elif run is not None and not (in_doubt and _leaves_no_trace(settled)):
+                self._emit(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
+
+    def _tell(self, task: str, queue: str, attempt: int, settled: Settled, state: JobState) -> None:
+        outcome = settled.outcome
+        if outcome.story == "released" and not state.is_final:
+            self._emit(events.Released(settled.id, task, queue, outcome.error or ""))
+        else:
+            self._emit(
+                events.Finished(settled.id, task, queue, attempt, state, outcome, settled.ran)
+            )
+
+
+def _leaves_no_trace(settled: Settled) -> bool:
+    """Whether a first, unanswered try would look like a loss: the row went back, or was not kept."""
+    return not settled.outcome.state.is_final or settled.keep_days == 0

@@ -1,0 +1,53 @@
+"""
+Housekeeping of the archive: the days to come are there before they are needed, those that have passed are
+dropped as a whole. At start and every hour, by everybody, each safe to run twice. A finish never waits
+for it: a row whose day is missing spills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncjobs.job import JobState
+from asyncjobs.postgres.failures import NoAnswer
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS, Task
+
+log = logging.getLogger("asyncjobs.prune")
+
+EVERY = 3600.0  # seconds
+BUSY_AGAIN_AFTER = 30.0  # seconds
+
+
+class Pruner:
+    """Tends the archive."""
+
+    def __init__(self, ledger: Ledger, tasks: Callable[[], Mapping[str, Task[..., Any]]]) -> None:
+        self._ledger = ledger
+        self._tasks = tasks
+
+    async def serve(self) -> None:
+        """Tend it now, and every hour."""
+        while True:
+            await asyncio.sleep(await self.tend())
+
+    async def tend(self) -> float:
+        """Tend it once; gives the seconds until it should be done again."""
+        kept = {KEEP_DAYS, KEEP_FAILED_DAYS}
+        for task in self._tasks().values():
+            kept |= {task.keep_days(JobState.SUCCEEDED), task.keep_days(JobState.FAILED)}
+        kept.discard(0)
+        try:
+            deeds = await self._ledger.tend(sorted(kept), max(kept))
+        except NoAnswer as error:
+            log.warning("the archive was not tended: %s", error)
+            return BUSY_AGAIN_AFTER
+        for day, deed in deeds:
+            log.log(logging.INFO if deed == "busy" else logging.DEBUG, "archive of %s: %s", day, deed)
+        if any(deed == "busy" for _, deed in deeds):
+            return BUSY_AGAIN_AFTER
+        return EVERY * random.uniform(0.9, 1.1)

@@ -1,0 +1,130 @@
+"""
+Rescue: taking the jobs of processes that are dead.
+
+Dead means: nobody holds the process's lock. One look is not enough: a link is made anew in milliseconds,
+and in between its owner looks just like a corpse. So it takes two looks, a second apart, within one life
+of our own link and one generation of the owner's; then one statement (`rescue.sql`) that does not believe
+us but asks again, with everything held.
+
+In a life of the server younger than twenty seconds nobody's lock has come back yet. There we act only on
+proof: a process that ran on this very machine, and whose pid is gone. That proof is also what lets a
+restarted single process take its own former jobs at once.
+
+Looking costs a statement a second, so it is done only when there is a reason: somebody said that it holds
+a job for long, the safety poll saw others' running jobs, or we have just come up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from asyncjobs import events
+from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.identity import is_provably_dead
+from asyncjobs.job import JobState
+from asyncjobs.postgres.failures import InDoubt, NoAnswer
+from asyncjobs.postgres.ledger import Ledger, Silent
+from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS
+
+log = logging.getLogger("asyncjobs.rescue")
+
+SECOND_LOOK_AFTER = 1.0  # seconds
+YOUNG_LIFE = 20.0  # seconds
+
+Seen = dict[tuple[int, int | None], float]
+
+
+class Rescuer:
+    """Looks at others, and takes what the dead leave behind."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        max_crashes: int,
+        ready: Callable[[set[str]], None],
+        emit: Callable[[events.Event], None],
+    ) -> None:
+        self._ledger = ledger
+        self._max_crashes = max_crashes
+        self._ready = ready
+        self._emit = emit
+        self._bell = Bell()
+        self._busy: set[int] = set()
+        self._seen: Seen = {}
+
+    def look_now(self) -> None:
+        """There is a reason to look."""
+        self._bell.ring()
+
+    def is_busy(self, process: int) -> None:
+        """That process holds a job for long: watch it."""
+        self._busy.add(process)
+        self._bell.ring()
+
+    def is_calm(self, process: int) -> None:
+        """It has come to rest."""
+        self._busy.discard(process)
+
+    def all_calm(self) -> None:
+        """The safety poll saw nobody else run anything."""
+        self._busy.clear()
+
+    def forget(self) -> None:
+        """Our link is new: what was seen on the former one does not count."""
+        self._seen = {}
+
+    async def serve(self) -> None:
+        """Look each second while there is a reason."""
+        while True:
+            watching = bool(self._busy or self._seen)
+            await self._bell.heard(SECOND_LOOK_AFTER if watching else None)
+            try:
+                await self._look()
+            except NoAnswer as error:
+                self._seen = {}
+                log.info("no look at the others: %s", error)
+
+    async def _look(self) -> None:
+        now = time.monotonic()
+        seen: Seen = {}
+        for silent in await self._ledger.look():
+            key = (silent.id, silent.generation)
+            first = self._seen.get(key, now)
+            if self._is_dead(silent, now - first) and await self._rescue(silent):
+                continue
+            seen[key] = first
+        self._seen = seen
+
+    def _is_dead(self, silent: Silent, seen_for: float) -> bool:
+        if is_provably_dead(silent.machine, silent.pid, silent.pid_started):
+            return True
+        if silent.generation is None:
+            return True  # it has ended, or nobody knows it: rescue.sql asks again
+        if silent.of_an_earlier_life and silent.life_age < YOUNG_LIFE:
+            return False
+        return seen_for >= SECOND_LOOK_AFTER
+
+    async def _rescue(self, silent: Silent) -> bool:
+        """Take its jobs; False when we must come again."""
+        who = silent.name or f"process {silent.id}"
+        try:
+            taken = await self._ledger.rescue(
+                silent, self._max_crashes, KEEP_FAILED_DAYS, KEEP_DAYS
+            )
+        except InDoubt:
+            raise
+        except NoAnswer as error:
+            log.warning("could not rescue the jobs of %s: %s", who, error)
+            return False
+        self._busy.discard(silent.id)
+        if taken:
+            log.warning("%s died; %d of its jobs were taken from it", who, len(taken))
+        for job in taken:
+            state = JobState(job.state)
+            self._emit(events.Rescued(job.id, job.task, job.queue, silent.id, state))
+        ready = {job.queue for job in taken if job.state == "ready"}
+        if ready:
+            self._ready(ready)
+        return bool(taken) or not silent.runs_jobs

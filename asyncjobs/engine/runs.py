@@ -1,0 +1,180 @@
+"""The runs of this process: what is ours, from claim (or direct start) to record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import anyio
+
+from asyncjobs import events
+from asyncjobs.current import Teller
+from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.run import Run, Stop
+from asyncjobs.engine.slots import Slots
+from asyncjobs.extension import Around
+from asyncjobs.job import Claimed, JobState, Outcome, Settled
+from asyncjobs.task import Task
+
+log = logging.getLogger("asyncjobs.run")
+
+Settle = Callable[[Settled], None]
+Emit = Callable[[events.Event], None]
+
+
+class Runs:
+    """
+    Every run of this process, by job id, until Postgres has recorded its outcome.
+
+    A direct start is *expected* before its INSERT is sent, so that a beat which finds the row knows that
+    it is no stranger. The slot is free when the body has ended; the entry stays until the outcome is
+    recorded, so that a beat does not take an ended run for a lost one.
+    """
+
+    def __init__(
+        self,
+        slots: Slots,
+        tasks: Callable[[], Mapping[str, Task[..., Any]]],
+        arounds: Sequence[Around],
+        teller: Teller,
+        emit: Emit,
+    ) -> None:
+        self.slots = slots
+        self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
+        self.has_none = asyncio.Event()
+        self.has_none.set()
+        self.slot_freed = Bell()
+        self._tasks = tasks
+        self._arounds = arounds
+        self._teller = teller
+        self._emit = emit
+        self._threads = anyio.CapacityLimiter(slots.total)
+        self._by_id: dict[UUID, Run] = {}
+        self._expected: set[UUID] = set()
+        self._bodies: set[asyncio.Task[None]] = set()
+        self.settle: Settle = lambda settled: None
+        self.first_started: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, id: UUID) -> bool:
+        return id in self._by_id or id in self._expected
+
+    def get(self, id: UUID) -> Run | None:
+        """Give the run of this job, if it is here."""
+        return self._by_id.get(id)
+
+    @property
+    def live(self) -> list[Run]:
+        """Those whose body has not ended."""
+        return [run for run in self._by_id.values() if not run.ended]
+
+    @property
+    def suspects(self) -> int:
+        """How many of them were running when a process died."""
+        return sum(1 for run in self._by_id.values() if run.job.crashes and not run.ended)
+
+    @property
+    def oldest(self) -> float:
+        """How long the oldest body has been running, in seconds."""
+        now = time.monotonic()
+        return max((now - run.began for run in self._by_id.values() if not run.ended), default=0.0)
+
+    def expect(self, id: UUID, task: str, queue: str) -> bool:
+        """Reserve a slot for a direct start; False when there is none, or the task is not known here."""
+        if task not in self._tasks() or not self.slots.take(queue):
+            return False
+        self._expected.add(id)
+        return True
+
+    def unexpect(self, id: UUID, queue: str) -> None:
+        """It was not born running, or nobody knows: give its slot back."""
+        if id in self._expected:
+            self._expected.discard(id)
+            self._give(queue)
+
+    def start_expected(self, job: Claimed) -> None:
+        """It was born running: start it in the slot that it has."""
+        self._expected.discard(job.id)
+        self._start(job)
+
+    def start_claimed(self, job: Claimed) -> None:
+        """Start a job that was claimed into a slot that the claim had asked for."""
+        self.slots.hold(job.queue)
+        self._start(job)
+
+    def _start(self, job: Claimed) -> None:
+        task = self._tasks().get(job.task)
+        if task is None:
+            self._turn_away(job)
+            return
+        run = self._by_id[job.id] = Run(job, task, self._teller)
+        if len(self._by_id) == 1:
+            self.has_none.clear()
+            self.first_started()
+        # A task of its own, kept here and cancelled by us alone: see run.py.
+        body = asyncio.get_running_loop().create_task(self._live(run))
+        self._bodies.add(body)
+        body.add_done_callback(self._bodies.discard)
+
+    async def _live(self, run: Run) -> None:
+        job = run.job
+        self._emit(events.Started(job.id, job.task, job.queue, job.attempt))
+        began = time.perf_counter()
+        outcome = await run.perform(self._arounds, self._threads)
+        self._end(run, outcome, time.perf_counter() - began)
+
+    def _end(self, run: Run, outcome: Outcome, ran: float) -> None:
+        job = run.job
+        self._give(job.queue)
+        if run.stop is Stop.LOST:
+            self.forget(job.id)
+            self._emit(events.Lost(job.id, job.task, job.queue, job.attempt))
+            return
+        keep_days = run.task.keep_days(outcome.state)
+        self.settle(Settled(job.id, job.fence, outcome, ran, keep_days))
+
+    def _turn_away(self, job: Claimed) -> None:
+        """Nobody here knows this task: give the job back unharmed, and ask for no more of them."""
+        if job.task not in self.unknown:
+            log.warning(
+                "job %s is of task %r, which this process does not know; it waits for one that does",
+                job.id,
+                job.task,
+            )
+        self.unknown.add(job.task)
+        self._give(job.queue)
+        reason = f"task {job.task!r} is not known to this process"
+        outcome = Outcome(JobState.READY, "released", counts=False, error=reason)
+        self.settle(Settled(job.id, job.fence, outcome, None, 1))
+
+    def forget(self, id: UUID) -> Run | None:
+        """Its outcome is recorded, or it is lost: it is not ours any more."""
+        run = self._by_id.pop(id, None)
+        if not self._by_id:
+            self.has_none.set()
+        return run
+
+    def stop(self, ids: Iterable[UUID], why: Stop) -> None:
+        """Stop these, as far as they can be stopped."""
+        for id in ids:
+            run = self._by_id.get(id)
+            if run is not None and not run.ended:
+                run.ask_to_stop(why)
+
+    def stop_all(self, why: Stop) -> None:
+        """Stop all."""
+        self.stop(list(self._by_id), why)
+
+    def confirmed(self) -> dict[UUID, int]:
+        """Give the fences of the runs that Postgres has confirmed and whose bodies have not ended."""
+        return {id: run.job.fence for id, run in self._by_id.items() if not run.ended}
+
+    def _give(self, queue: str) -> None:
+        self.slots.give(queue)
+        self.slot_freed.ring()

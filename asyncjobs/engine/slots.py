@@ -1,0 +1,73 @@
+"""Slots: how many jobs may run here at a time. One is reserved before anything is asked of Postgres."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+
+class Slots:
+    """
+    A number of slots, and for some queues a share of them that they may not exceed.
+
+    A claim on its way has reserved what it asked for, so that direct starts cannot take the same slots,
+    and gives back what it did not get.
+    """
+
+    def __init__(self, total: int, shares: Mapping[str, int] | None = None) -> None:
+        self.total = total
+        self._shares = dict(shares or {})
+        self._taken: Counter[str] = Counter()
+        self._busy = 0
+        self._asked = 0
+        self._asked_of: Mapping[str, int] = {}
+
+    @property
+    def busy(self) -> int:
+        """How many are taken by jobs."""
+        return self._busy
+
+    @property
+    def free(self) -> int:
+        """How many are neither taken nor asked for."""
+        return self.total - self._busy - self._asked
+
+    def take(self, queue: str) -> bool:
+        """Reserve one for a job of this queue, if there is one."""
+        if self.free <= 0 or self._room(queue) <= self._asked_of.get(queue, 0):
+            return False
+        self.hold(queue)
+        return True
+
+    def hold(self, queue: str) -> None:
+        """Enter a job that has its slot already: it was claimed into one that was asked for."""
+        self._taken[queue] += 1
+        self._busy += 1
+
+    def give(self, queue: str) -> None:
+        """Give one back."""
+        self._taken[queue] -= 1
+        self._busy -= 1
+
+    def ask(self, queues: Iterable[str], at_most: int) -> dict[str, int]:
+        """Reserve all that is free, at most so many, for one claim: how many of each queue may come."""
+        self._asked = max(0, min(self.free, at_most))
+        rooms = {queue: min(self._room(queue), self._asked) for queue in queues}
+        self._asked_of = {queue: room for queue, room in rooms.items() if room > 0}
+        if not self._asked_of:
+            self._asked = 0
+        return dict(self._asked_of)
+
+    @property
+    def asked(self) -> int:
+        """How many are reserved for the claim on its way."""
+        return self._asked
+
+    def answered(self) -> None:
+        """Give back what the claim had reserved; what it brought is held by then."""
+        self._asked, self._asked_of = 0, {}
+
+    def _room(self, queue: str) -> int:
+        share = self._shares.get(queue)
+        free = self.total - self._busy
+        return free if share is None else min(free, share - self._taken[queue])

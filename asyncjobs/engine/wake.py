@@ -1,0 +1,134 @@
+"""
+Waking: whatever makes a job ready says so, here and to the other processes.
+
+NOTIFY is a hint, never a duty: a commit that notifies holds a cluster-wide lock through its flush, so it
+is sent after the commit that it speaks of, in a statement of its own, at most twenty times a second. The
+limiter has a trailing edge: what comes in the pause is said at its end, and a NOTIFY that failed is said
+again. What is lost all the same, the safety poll finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+from asyncjobs.engine.bell import Bell
+from asyncjobs.postgres.failures import NoAnswer
+from asyncjobs.postgres.ledger import Enqueues
+
+log = logging.getLogger("asyncjobs.wake")
+
+PAUSE = 0.05  # seconds between two NOTIFYs
+
+
+class Local:
+    """What a wake does in this process; an executor puts its own in place of these."""
+
+    def serves(self, queue: str) -> bool:
+        """Tell whether this process would take a job of this queue right now."""
+        return False
+
+    def ready(self, queues: Iterable[str]) -> None:
+        """Jobs of these queues are ready."""
+
+    def due(self, seconds: float) -> None:
+        """A job will be due then."""
+
+    def stop_job(self, id: UUID) -> None:
+        """Somebody asked to cancel this job of ours."""
+
+
+class Waker:
+    """Tells this process at once, and the others at most twenty times a second."""
+
+    def __init__(self, ledger: Enqueues, channel: str) -> None:
+        self.local = Local()
+        self.me: Callable[[], int | None] = lambda: None
+        self._ledger = ledger
+        self._channel = channel
+        self._bell = Bell()
+        self._ready: set[str] = set()
+        self._due: float | None = None  # on the loop's clock
+        self._words: list[dict[str, Any]] = []
+        self._all_said = asyncio.Event()
+        self._all_said.set()
+
+    def ready(self, queues: Iterable[str], *, everywhere: bool = False) -> None:
+        """Jobs of these queues became ready; others are told unless we will surely take them."""
+        queues = set(queues)
+        self.local.ready(queues)
+        elsewhere = {queue for queue in queues if everywhere or not self.local.serves(queue)}
+        if elsewhere:
+            self._ready |= elsewhere
+            self._ring()
+
+    def due(self, seconds: float) -> None:
+        """A job was stored that is due in so many seconds."""
+        self.local.due(seconds)
+        if self.me() is None:
+            due = asyncio.get_running_loop().time() + seconds
+            self._due = due if self._due is None else min(due, self._due)
+            self._ring()
+
+    def say(self, **words: Any) -> None:
+        """Tell the other processes something else: busy, calm, hello, stop."""
+        self._words.append(words)
+        self._ring()
+
+    def _ring(self) -> None:
+        self._all_said.clear()
+        self._bell.ring()
+
+    async def serve(self) -> None:
+        """Send what there is to say, then pause; what came in the pause is said at its end."""
+        while True:
+            await self._bell.heard()
+            await self._send()
+            await asyncio.sleep(PAUSE)
+
+    async def flush(self) -> None:
+        """Wait until everything was said."""
+        await self._all_said.wait()
+
+    async def _send(self) -> None:
+        ready, self._ready = self._ready, set()
+        due, self._due = self._due, None
+        words, self._words = self._words, []
+        message: dict[str, Any] = {"from": self.me()}
+        if ready:
+            message["ready"] = sorted(ready)
+        if due is not None:
+            message["due"] = max(0.0, due - asyncio.get_running_loop().time())
+        if words:
+            message["words"] = words
+        try:
+            await self._ledger.notify(self._channel, json.dumps(message))
+        except NoAnswer as error:
+            log.info("could not wake the others yet: %s", error)
+            self._ready |= ready
+            self._due = due if self._due is None else self._due
+            self._words = words + self._words
+            await asyncio.sleep(1)
+            self._ring()
+        else:
+            if not (self._ready or self._words or self._due):
+                self._all_said.set()
+
+    def hear(self, payload: str) -> list[dict[str, Any]]:
+        """Act on what another process said; gives the words that are for others to understand."""
+        try:
+            message = json.loads(payload)
+            if message.get("from") is not None and message["from"] == self.me():
+                return []
+            if message.get("ready"):
+                self.local.ready(map(str, message["ready"]))
+            if message.get("due") is not None:
+                self.local.due(float(message["due"]))
+            return [dict(words) for words in message.get("words", [])]
+        except (ValueError, TypeError, AttributeError) as error:
+            log.warning("not understood on channel %s: %s", self._channel, error)
+            return []

@@ -1,0 +1,159 @@
+"""What a job is: its states, its outcomes, and what Postgres tells of it. Frozen values, no IO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from asyncjobs.errors import BadOption
+
+
+class JobState(str, Enum):
+    """Where a job stands. The first four are in the hot table, the last three in the archive."""
+
+    HELD = "held"
+    SCHEDULED = "scheduled"
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    __str__ = str.__str__
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job has left the hot table for good."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Request(NamedTuple):
+    """One job to be stored, with everything that the statement needs."""
+
+    id: UUID
+    task: str
+    queue: str
+    priority: int
+    arguments: str
+    run_at: datetime | None
+    delay: float  # seconds, used when there is no run_at
+
+
+class Stored(NamedTuple):
+    """What became of a request: the row as it was born."""
+
+    id: UUID
+    state: str
+    due_in: float  # seconds until it is due; not positive: it is
+    fence: int
+
+
+class Claimed(NamedTuple):
+    """A job that is ours to run, under this fence."""
+
+    id: UUID
+    task: str
+    queue: str
+    attempt: int
+    crashes: int
+    fence: int
+    arguments: str
+    age: float  # seconds since it was enqueued, on the server's clock
+    waited: float  # seconds since it could have run
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Return this from a task to be run again after `delay`; it costs no attempt."""
+
+    delay: timedelta
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.delay, timedelta) or self.delay < timedelta(0):
+            raise BadOption("Snooze(delay)", "a timedelta that is not negative", self.delay)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Return this from a task to end its job as cancelled, with a reason to read."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    How a run ended, ready to be recorded.
+
+    `state` is where the row goes: an end (succeeded, failed, cancelled), or back to ready or scheduled
+    after `delay` seconds. `counts` says whether the attempt was the job's own and stays counted.
+    `story` is the word under which an attempt that was not the last is remembered.
+    """
+
+    state: JobState
+    story: str
+    delay: float = 0.0
+    counts: bool = True
+    result: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+
+
+class Settled(NamedTuple):
+    """An outcome on its way to Postgres."""
+
+    id: UUID
+    fence: int
+    outcome: Outcome
+    ran: float | None  # seconds
+    keep_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job, as remembered."""
+
+    attempt: int
+    outcome: str
+    process: int | None
+    started_at: datetime | None
+    waited: float | None
+    ran: float | None
+    error: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    A job as Postgres knew it at one moment.
+
+    Times are aware datetimes of the server's clock; `ran` is in seconds. `history` holds every attempt
+    that is remembered (the last twenty before the current one), oldest first.
+    """
+
+    id: UUID
+    task: str
+    queue: str
+    priority: int
+    state: JobState
+    run_at: datetime
+    created_at: datetime
+    attempt: int
+    crashes: int
+    claimed_by: int | None
+    claimed_at: datetime | None
+    cancel_asked_at: datetime | None
+    arguments: Mapping[str, Any]
+    progress: float | None
+    progress_note: str | None
+    history: tuple[Attempt, ...]
+    finished_at: datetime | None
+    ran: float | None
+    result: Any
+    error: str | None
+    traceback: str | None

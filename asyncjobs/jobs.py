@@ -1,0 +1,314 @@
+"""Jobs: the object that users hold. It wires the floors together and owns their life."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from uuid import UUID
+
+import anyio.to_thread
+from starlette.applications import Starlette
+
+from asyncjobs.address import LINGER, find_address, is_development
+from asyncjobs.engine.connection import Connection, Plan
+from asyncjobs.engine.executor import Executor, Terms
+from asyncjobs.errors import BadOption, NotConnected
+from asyncjobs.extension import Extension
+from asyncjobs.job import Snapshot
+from asyncjobs.postgres.database import Database
+from asyncjobs.postgres.dial import dial
+from asyncjobs.task import Enqueued, Job, Tasks, check_name
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from asyncjobs.embedded import Server
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+
+AppT = TypeVar("AppT")
+Lifespan = Callable[[AppT], AbstractAsyncContextManager[Any]]
+Queues = Sequence[str] | Mapping[str, int]
+
+
+class Jobs(Tasks):
+    """
+    Background jobs in this process, on one Postgres.
+
+        jobs = Jobs()
+
+        @jobs.task(queue="mail")
+        async def welcome(user_id: int) -> None: ...
+
+        app = FastAPI(lifespan=jobs.lifespan)
+
+    `dsn`: the address of Postgres; without it ASYNCJOBS_DATABASE_URL or DATABASE_URL, and with
+    ASYNCJOBS_DEV=1 an embedded server. `pool`: an asyncpg pool to use instead of two connections of our
+    own; the link is still a connection of its own, made as the pool makes its. `slots`: how many jobs run
+    here at a time. `queues`: what this process serves, None for all; a mapping gives each a share of the
+    slots. `schema`: where the tables are. `migrate`: bring them up to date at start, by default in
+    development only. `drain`: how long running jobs may go on at shutdown. `max_crashes`: a job that
+    this many processes died of has failed. `extensions`: see `asyncjobs.extension`.
+
+    Importing and constructing runs nothing. Raises BadOption.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        pool: asyncpg.Pool | None = None,
+        slots: int = 10,
+        queues: Queues | None = None,
+        schema: str = "asyncjobs",
+        migrate: bool | None = None,
+        drain: timedelta = timedelta(seconds=4),
+        max_crashes: int = 3,
+        extensions: Iterable[Extension] = (),
+    ) -> None:
+        super().__init__()
+        if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
+            raise BadOption("schema", "a lower-case name of letters, digits and underscores", schema)
+        if not isinstance(drain, timedelta) or drain < timedelta(0):
+            raise BadOption("drain", "a timedelta that is not negative", drain)
+        self._dsn = dsn
+        self._pool = pool
+        self._schema = schema
+        self._migrate = migrate
+        self._terms = Terms(
+            _at_least_one("slots", slots), _checked(queues), drain, _at_least_one("max_crashes", max_crashes)
+        )
+        self._extensions = tuple(extensions)
+        self._embedded: Server | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def development(self) -> bool:
+        """Whether ASYNCJOBS_DEV says that this is development."""
+        return is_development()
+
+    @property
+    def schema(self) -> str:
+        """Where the tables are."""
+        return self._schema
+
+    async def address(self) -> str:
+        """
+        Give the address of Postgres, and start the embedded server if that is the one.
+
+        Raises NoAddress, and EmbeddedPostgresError where that one does not start.
+        """
+        said = find_address(self._dsn)
+        if said is not None:
+            return said
+        if self._embedded is None:
+            # Optional and heavy, so imported where it is known to be wanted.
+            from asyncjobs import embedded
+
+            def start() -> Server:
+                return embedded.start(embedded.default_home(), linger=LINGER)
+
+            self._embedded = await anyio.to_thread.run_sync(start)
+        return self._embedded.dsn
+
+    async def enqueue_many(
+        self, jobs: Iterable[Job[Any]], *, connection: Any = None
+    ) -> list[Enqueued[Any]]:
+        """
+        Store many jobs, of any tasks, in one statement and one commit; all or none.
+
+        `connection`: in its open transaction, as with `options(connection=…)`.
+
+        Raises as `Task.enqueue` does, and BadOption where the jobs name different connections.
+        """
+        jobs = list(jobs)
+        named = {id(job.options.connection): job.options.connection for job in jobs}
+        if connection is None and len(named) == 1:
+            connection = next(iter(named.values()))
+        if any(one is not None and one is not connection for one in named.values()):
+            raise BadOption("connection", "one for all of the jobs", "several")
+        if not jobs:
+            return []
+        ids = await self.connection.road.enqueue(jobs, connection)
+        return [Enqueued(id, job.task) for id, job in zip(ids, jobs, strict=True)]
+
+    async def get(self, id: UUID) -> Snapshot:
+        """Give a job as it is now; raises JobNotFound, NotConnected, Unavailable."""
+        return await self.connection.road.get(id)
+
+    async def cancel(self, id: UUID) -> bool:
+        """
+        Cancel a job: one that waits at once, one that runs is asked to stop.
+
+        False for a job that has finished or is unknown. Raises NotConnected, Unavailable.
+        """
+        return await self.connection.road.cancel(id)
+
+    async def retry(self, id: UUID) -> bool:
+        """
+        Run a failed or cancelled job again, or a waiting one now, with all its attempts before it.
+
+        False for one that is ready, running, succeeded or unknown. Raises NotConnected, Unavailable.
+        """
+        return await self.connection.road.retry(id)
+
+    async def delete(self, id: UUID) -> bool:
+        """
+        Forget a job, finished or not; one that runs is asked to stop, and ends as cancelled.
+
+        False for an unknown one. Raises NotConnected, Unavailable.
+        """
+        return await self.connection.road.delete(id)
+
+    @overload
+    def lifespan(self, app: Starlette, /) -> AbstractAsyncContextManager[None]: ...
+    @overload
+    def lifespan(self, own: Lifespan[AppT], /) -> Lifespan[AppT]: ...
+
+    def lifespan(self, app_or_own: Any, /) -> Any:
+        """
+        Run jobs for as long as a Starlette or FastAPI app runs: `FastAPI(lifespan=jobs.lifespan)`.
+
+        With a lifespan of your own: `FastAPI(lifespan=jobs.lifespan(own))`. Yours is entered first and
+        left last, so that what it opens is there for the jobs, to their end.
+        """
+        if isinstance(app_or_own, Starlette):
+            return self.running(kind="web")
+        own = cast("Lifespan[Any]", app_or_own)
+
+        @asynccontextmanager
+        async def both(app: Any) -> AsyncIterator[Any]:
+            async with own(app) as state, self.running(kind="web"):
+                yield state
+
+        return both
+
+    def asgi(self, app: ASGIApp) -> ASGIApp:
+        """
+        Wrap any ASGI app so that jobs run while it does: for frameworks without a lifespan argument.
+
+        The app need not know the lifespan protocol itself.
+        """
+        from asyncjobs.asgi import WithJobs
+
+        return WithJobs(app, lambda: self.running(kind="web"))
+
+    @asynccontextmanager
+    async def running(self, *, kind: str = "script") -> AsyncIterator[Jobs]:
+        """
+        Run the executor: in your own lifespan, in a script, in a test.
+
+        On the way out running jobs get `drain` to end. `kind` is how the process calls itself on the
+        dashboard.
+
+        Raises Unavailable, SchemaMismatch, ServerTooOld, UnsafePool, BadSignature, and NotConnected when
+        it is running already.
+        """
+        async with self._connected(kind):
+            yield self
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Jobs]:
+        """Connect to enqueue, ask, cancel and retry only; nothing runs here. Raises as `running`."""
+        async with self._connected(None):
+            yield self
+
+    def dashboard(self, allow: Allow | None = None) -> Starlette:
+        """
+        Give the dashboard, a Starlette app to mount: `app.mount("/jobs", jobs.dashboard(allow=is_admin))`.
+
+        `allow(request)`, plain or async, says who gets in. Without it nobody does, except in development
+        from this machine.
+        """
+        # The one door that leads up: the dashboard knows Jobs, Jobs only knows where it is.
+        from asyncjobs.dashboard import build
+
+        return build(self, allow)
+
+    @property
+    def connection(self) -> Connection:
+        """What is open while jobs is connected; raises NotConnected."""
+        if self._connection is None:
+            raise NotConnected("use jobs")
+        return self._connection
+
+    @property
+    def database(self) -> Database:
+        """The pool, for pages that ask Postgres; raises NotConnected."""
+        return self.connection.database
+
+    @property
+    def executor(self) -> Executor | None:
+        """The executor, while jobs is running."""
+        return None if self._connection is None else self._connection.executor
+
+    @asynccontextmanager
+    async def _connected(self, kind: str | None) -> AsyncIterator[None]:
+        if self._connection is not None:
+            raise NotConnected("connect", "jobs is connected already, and one process has one executor")
+        for task in self.tasks.values():
+            task.codec.prepare()
+        try:
+            address = None if self._pool is not None and self._dsn is None else await self.address()
+            plan = Plan(
+                address=address,
+                pool=self._pool,
+                dial=dial(address, self._pool),
+                schema=self._schema,
+                migrate=self.development if self._migrate is None else self._migrate,
+                kind=kind,
+                version=_version(),
+                terms=self._terms,
+                tasks=lambda: self.tasks,
+                extensions=self._extensions,
+            )
+            async with Connection(plan) as connection:
+                self._connection, self._road = connection, connection.road
+                try:
+                    yield
+                finally:
+                    await connection.drain()
+                    self._connection, self._road = None, None
+        finally:
+            server, self._embedded = self._embedded, None
+            if server is not None:
+                server.close()
+
+
+class ASGIApp(Protocol):
+    """Any ASGI application."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+
+Allow = Callable[[Any], Any]
+
+
+def _at_least_one(option: str, number: object) -> int:
+    if not isinstance(number, int) or number < 1:
+        raise BadOption(option, "a whole number from 1", number)
+    return number
+
+
+def _checked(queues: Queues | None) -> Queues | None:
+    if queues is None:
+        return None
+    if isinstance(queues, str) or not queues:
+        raise BadOption("queues", "a list of names, or a mapping of names to slots", queues)
+    for queue in queues:
+        check_name("queues", queue)
+    if isinstance(queues, Mapping):
+        return {queue: _at_least_one(f"queues[{queue!r}]", share) for queue, share in queues.items()}
+    return list(queues)
+
+
+def _version() -> str:
+    try:
+        return version_of("asyncjobs-pg")
+    except PackageNotFoundError:
+        return "0"

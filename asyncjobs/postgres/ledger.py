@@ -1,0 +1,312 @@
+"""One short method per statement: values in, values out. What is sent on the link says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from asyncjobs.errors import JobNotFound
+from asyncjobs.job import Attempt, Claimed, JobState, Request, Settled, Snapshot, Stored
+from asyncjobs.postgres.database import Database, Row, answer, answer_in_callers
+from asyncjobs.postgres.failures import Refused
+from asyncjobs.postgres.link import Link
+from asyncjobs.postgres.statements import Statements, into_spill
+
+RESEND_WITHIN = 10.0  # seconds for both statements of a resend
+
+Fetch = Callable[..., Awaitable[Sequence[Row]]]
+
+
+class Poll(NamedTuple):
+    """What the safety poll found."""
+
+    ready_in: list[str]
+    due_in: float | None  # seconds
+    others_run: bool
+
+
+class Promoted(NamedTuple):
+    """What was due and is ready now."""
+
+    count: int
+    queues: list[str]
+    due_in: float | None  # seconds until the next
+
+
+class Recorded(NamedTuple):
+    """What became of one outcome: 'recorded', 'locked' or 'lost'."""
+
+    id: UUID
+    answer: str
+    state: str | None
+
+
+class Beat(NamedTuple):
+    """One job that Postgres thinks is ours."""
+
+    id: UUID
+    fence: int
+    cancel_asked: bool
+
+
+class Silent(NamedTuple):
+    """A process whose lock nobody holds."""
+
+    id: int
+    generation: int | None
+    machine: str | None
+    pid: int | None
+    pid_started: int | None
+    name: str | None
+    runs_jobs: bool
+    of_an_earlier_life: bool
+    life_age: float  # seconds
+
+
+class Taken(NamedTuple):
+    """A job that was rescued; `state` is where it is now."""
+
+    id: UUID
+    task: str
+    queue: str
+    state: str
+
+
+class Ending(NamedTuple):
+    """Where a job stands, and how it ended if it has."""
+
+    state: JobState
+    task: str
+    result: str | None
+    error: str | None
+    traceback: str | None
+
+
+class Enqueues:
+    """What a process needs that only enqueues, asks and cancels: everything here goes through the pool."""
+
+    def __init__(self, statements: Statements, database: Database) -> None:
+        self._say = statements
+        self._spill = {
+            name: into_spill(statements[name]) for name in ("finish", "rescue", "cancel")
+        }
+        self._database = database
+
+    async def now(self) -> int:
+        """Milliseconds since 1970 on the server's clock."""
+        now: int = await self._database.fetchval(self._say["now"])
+        return now
+
+    async def enqueue(self, requests: Sequence[Request]) -> list[Stored]:
+        """Store jobs in one commit."""
+        return _stored(await self._database.fetch(self._say["enqueue"], *_columns(requests)))
+
+    async def enqueue_on(self, connection: Any, requests: Sequence[Request]) -> list[Stored]:
+        """Store jobs on a caller's connection; raises what the caller's own statement would."""
+        return _stored(await answer_in_callers(connection, self._say["enqueue"], _columns(requests)))
+
+    async def enqueue_and_start(
+        self,
+        requests: Sequence[Request],
+        wishes: Sequence[bool],
+        process: tuple[int, int],
+        served: Sequence[str],
+        unknown: Sequence[str],
+    ) -> list[Stored]:
+        """Store jobs; those that wish it may be born running and ours (`process`: id and generation)."""
+        sql = self._say["enqueue_and_start"]
+        return _stored(
+            await self._database.fetch(sql, *_columns(requests), wishes, *process, served, unknown)
+        )
+
+    async def enqueue_again(self, requests: Sequence[Request]) -> list[Stored]:
+        """Store jobs of which we do not know whether they are stored: afterwards each is, once."""
+        async with self._database.connection() as connection, connection.transaction():
+            rows = await answer(
+                connection, self._say["enqueue_again"], _columns(requests), RESEND_WITHIN
+            )
+            await answer(
+                connection, self._say["forget_recorded"], ([row["id"] for row in rows],), RESEND_WITHIN
+            )
+        return _stored(rows)
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Tell the other processes."""
+        await self._database.fetch(self._say["notify"], channel, payload)
+
+    async def snapshot(self, id: UUID) -> Snapshot:
+        """Give one job as it is now; raises JobNotFound."""
+        row = await self._database.fetchrow(self._say["snapshot"], id)
+        if row is None:
+            raise JobNotFound(id)
+        return _snapshot(row)
+
+    async def ending(self, id: UUID) -> Ending:
+        """Tell where a job stands; raises JobNotFound."""
+        row = await self._database.fetchrow(self._say["ending"], id)
+        if row is None:
+            raise JobNotFound(id)
+        return Ending(JobState(row["state"]), row["task"], row["result"], row["error"], row["traceback"])
+
+    async def cancel(self, id: UUID, keep_days: int, reason: str | None) -> tuple[str, int | None] | None:
+        """Cancel: ('cancelled', None), ('asked', its process), or None where there is nothing to cancel."""
+        rows = await self._archiving(self._database.fetch, "cancel", id, keep_days, reason)
+        return (rows[0]["answer"], rows[0]["claimed_by"]) if rows else None
+
+    async def retry(self, id: UUID) -> str | None:
+        """Make a failed, cancelled or waiting job ready; gives its queue."""
+        queue: str | None = await self._database.fetchval(self._say["retry"], id)
+        return queue
+
+    async def delete(self, id: UUID) -> tuple[str, int | None] | None:
+        """Forget: ('deleted', None), ('asked', its process), or None for an unknown job."""
+        row = await self._database.fetchrow(self._say["delete"], id)
+        return (row["answer"], row["claimed_by"]) if row else None
+
+    async def _archiving(self, fetch: Fetch, name: str, *args: object) -> Sequence[Row]:
+        """Send a statement that archives; where the archive lacks the day, let it spill."""
+        try:
+            return await fetch(self._say[name], *args)
+        except Refused as error:
+            if not error.lacks_a_day:
+                raise
+            return await fetch(self._spill[name], *args)
+
+
+class Ledger(Enqueues):
+    """All statements; claims, beats, looks and rescues go on the link."""
+
+    def __init__(self, statements: Statements, database: Database, link: Link) -> None:
+        super().__init__(statements, database)
+        self._link = link
+
+    async def claim(
+        self, rooms: dict[str, int], demand: int, unknown: Sequence[str], suspects: int, spread: int
+    ) -> tuple[list[Claimed], int]:
+        """
+        Make up to `demand` jobs ours, on the link; gives them, and how many were seen.
+
+        `rooms`: how many of each queue. `spread`: candidates for each free slot.
+        """
+        rows = await self._link.fetch(
+            self._say["claim"],
+            list(rooms), list(rooms.values()), demand, self._link.process_id, unknown, suspects, spread,
+        )  # fmt: skip
+        if rows[0]["id"] is None:
+            return [], rows[0]["saw"]
+        return [Claimed(*tuple(row.values())[1:]) for row in rows], rows[0]["saw"]
+
+    async def poll(self) -> Poll:
+        """Ask for anything worth waking for, on the link."""
+        [row] = await self._link.fetch(self._say["poll"], self._link.process_id)
+        return Poll(row["ready_in"], row["due_in"], row["others_run"])
+
+    async def promote(self, at_most: int) -> Promoted:
+        """Make due jobs ready, on the link."""
+        [row] = await self._link.fetch(self._say["promote"], at_most)
+        return Promoted(row["promoted"], row["queues"], row["due_in"])
+
+    async def beat(self) -> list[Beat]:
+        """Ask, on the link, what Postgres thinks we run."""
+        rows = await self._link.fetch(self._say["beat"], self._link.process_id)
+        return [Beat(row["id"], row["fence"], row["cancel_asked"]) for row in rows]
+
+    async def look(self) -> list[Silent]:
+        """Ask, on the link, whose lock is gone."""
+        rows = await self._link.fetch(self._say["look"], self._link.process_id)
+        return [Silent(*(row[name] for name in Silent._fields)) for row in rows]
+
+    async def rescue(
+        self, silent: Silent, max_crashes: int, keep_failed: int, keep_cancelled: int
+    ) -> list[Taken]:
+        """Bury a process and take its jobs, on the link."""
+        rows = await self._archiving(
+            self._link.fetch, "rescue",
+            silent.id, silent.generation, max_crashes, keep_failed, keep_cancelled,
+        )  # fmt: skip
+        return [Taken(row["id"], row["task"], row["queue"], row["state"]) for row in rows]
+
+    async def finish(self, process: int, batch: Sequence[Settled]) -> list[Recorded]:
+        """Record how runs ended, in one commit."""
+        outcomes = [settled.outcome for settled in batch]
+        rows = await self._archiving(
+            self._database.fetch, "finish", process,
+            [settled.id for settled in batch],
+            [settled.fence for settled in batch],
+            [outcome.state.value for outcome in outcomes],
+            [outcome.story for outcome in outcomes],
+            [outcome.delay for outcome in outcomes],
+            [outcome.counts for outcome in outcomes],
+            [settled.ran for settled in batch],
+            [outcome.result for outcome in outcomes],
+            [outcome.error for outcome in outcomes],
+            [outcome.traceback for outcome in outcomes],
+            [settled.keep_days for settled in batch],
+        )  # fmt: skip
+        return [Recorded(row["id"], row["answer"], row["state"]) for row in rows]
+
+    async def progress(
+        self, process: int, reports: Sequence[tuple[UUID, int, float, str]]
+    ) -> set[UUID]:
+        """Note how far runs are (id, fence, fraction, note); gives those that were ours."""
+        columns = [list(column) for column in zip(*reports, strict=True)]
+        rows = await self._database.fetch(self._say["progress"], process, *columns)
+        return {row["id"] for row in rows}
+
+    async def lease(self, process: int, seconds: float) -> bool:
+        """Let a lease speak for us while the link is down; False: we have been buried."""
+        rows = await self._database.fetch(self._say["lease"], process, seconds)
+        return bool(rows)
+
+    async def drain(self) -> None:
+        """Say, on the link, that we are draining."""
+        await self._link.fetch(self._say["drain"], self._link.process_id)
+
+    async def tend(self, keeps: Sequence[int], longest: int) -> list[tuple[Any, str]]:
+        """See to the archive's days for each length of keeping; gives what was done."""
+        rows = await self._database.fetch(self._say["tend_archive"], keeps)
+        await self._database.fetch(self._say["tend_spill"], longest + 7)
+        return [(row["day"], row["deed"]) for row in rows]
+
+
+def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:
+    return tuple(
+        list(column) for column in zip(*(_in_sql_order(request) for request in requests), strict=True)
+    )
+
+
+def _in_sql_order(request: Request) -> tuple[Any, ...]:
+    return (
+        request.id, request.task, request.queue, request.priority,
+        request.run_at, request.delay, request.arguments,
+    )  # fmt: skip
+
+
+def _stored(rows: Sequence[Row]) -> list[Stored]:
+    return [Stored(row["id"], row["state"], row["due_in"], row["fence"]) for row in rows]
+
+
+def _snapshot(row: Row) -> Snapshot:
+    values = dict(row)
+    values["state"] = JobState(values["state"])
+    values["arguments"] = json.loads(values["arguments"])
+    values["result"] = None if values["result"] is None else json.loads(values["result"])
+    values["history"] = tuple(map(_attempt, json.loads(values["history"] or "[]")))
+    return Snapshot(**values)
+
+
+def _attempt(entry: dict[str, Any]) -> Attempt:
+    started = entry.get("started_at")
+    return Attempt(
+        attempt=entry["attempt"],
+        outcome=entry["outcome"],
+        process=entry.get("process"),
+        started_at=datetime.fromisoformat(started) if started else None,
+        waited=entry.get("waited"),
+        ran=entry.get("ran"),
+        error=entry.get("error"),
+        traceback=entry.get("traceback"),
+    )

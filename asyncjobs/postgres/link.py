@@ -1,0 +1,271 @@
+"""
+The link: the one connection that a process keeps. Its life is the process's life.
+
+LISTEN lives on it, and the session advisory lock by which others see that we are alive. Claims, beats
+and looks at others are sent on it, so that a process without its lock cannot claim by construction.
+
+One task owns the link (`Link.run`); nobody cancels it in mid-statement. Callers put a statement into its
+inbox and wait on a future: a caller that is cancelled changes nothing on the wire. It runs single
+statements, never a transaction, because a transaction that is cut short would stay open here, deaf to
+NOTIFY. When there is any doubt (no answer in time, an error that is not Postgres's own word) the
+connection is terminated, not cleaned, and a new one begins the next *generation*, with a fresh lock key:
+the ghost of the old session, if the server still believes in it, proves nothing and blocks nothing.
+
+The order in which a generation begins is the point (`_greet`): settings, then the lock, then the process
+row that names the lock (a row before its lock would look dead), then LISTEN. Only then is the link up.
+Where the row is gone, or has ended, others have buried us and run our jobs: then we come back as a new
+process, and whoever asked for the link is told that it was reborn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import asyncpg
+
+from asyncjobs.errors import AsyncJobsError, Unavailable
+from asyncjobs.postgres.database import CONNECT_WITHIN, SETTINGS, Row, answer, check_version
+from asyncjobs.postgres.failures import Refused, Unreachable, told, told_of_connecting
+from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, hold_open, keep_alive
+from asyncjobs.postgres.statements import Statements
+
+LINK_ANSWER_WITHIN = 4.0  # seconds
+REDIAL_AFTER = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds, then always the last
+
+log = logging.getLogger("asyncjobs.link")
+
+_LINK_SETTINGS = {
+    **SETTINGS,
+    "application_name": "asyncjobs link",
+    "statement_timeout": "0",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{GIVE_UP_AFTER}s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a process says it is, in the order that register.sql takes it."""
+
+    name: str
+    kind: str
+    machine: str | None
+    pid: int
+    pid_started: int | None
+    slots: int
+    queues: list[str] | None
+    tasks: list[str]
+    version: str
+
+
+class Follower(Protocol):
+    """Who lives by the link."""
+
+    async def on_up(self, *, reborn: bool) -> None:
+        """The link is up, in a new generation; `reborn`: as another process than before."""
+
+    async def on_lost(self, error: Unavailable) -> None:
+        """The link is gone; a new one is being made."""
+
+    async def on_refused(self, error: Unavailable) -> None:
+        """The link could not be made again, this time."""
+
+    def on_message(self, payload: str) -> None:
+        """Another process said something."""
+
+
+@dataclass(slots=True)
+class _Request:
+    sql: str
+    args: tuple[object, ...]
+    answered: asyncio.Future[Sequence[Row]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def settle(self, rows: Sequence[Row] | Unavailable) -> None:
+        if self.answered.done():
+            return
+        if isinstance(rows, Unavailable):
+            self.answered.set_exception(rows)
+            self.answered.exception()  # its caller may be gone; that is no news
+        else:
+            self.answered.set_result(rows)
+
+
+class Link:
+    """One process's kept connection; see the module's text."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        channel: str,
+        statements: Statements,
+        identity: Identity,
+        follower: Follower,
+    ) -> None:
+        self._connect = connect
+        self._channel = channel
+        self._statements = statements
+        self._identity = identity
+        self._follower = follower
+        self._guard = ForkGuard()
+        self._inbox: asyncio.Queue[_Request | None] = asyncio.Queue(maxsize=1000)
+        self._connection: asyncpg.Connection | None = None
+        self.process_id: int | None = None
+        self.generation = 0
+        self.is_up = False
+        self.answered_at = 0.0  # time.monotonic() when the last answered statement was *sent*
+
+    async def fetch(self, sql: str, *args: object) -> Sequence[Row]:
+        """Send one statement; raises Unreachable, Refused, InDoubt."""
+        if not self.is_up:
+            raise Unreachable("ask Postgres", "the link is down")
+        request = _Request(sql, args)
+        await self._inbox.put(request)
+        return await request.answered
+
+    async def run(self) -> None:
+        """Keep a link for as long as this is not cancelled; started once, by the executor."""
+        tries = 0
+        while True:
+            try:
+                reborn = await self._begin()
+            except Unavailable as error:
+                log.warning("no link to Postgres: %s", error)
+                await self._follower.on_refused(error)
+                await asyncio.sleep(REDIAL_AFTER[min(tries, len(REDIAL_AFTER) - 1)])
+                tries += 1
+                continue
+            tries = 0
+            try:
+                await self._follower.on_up(reborn=reborn)
+                lost = await self._serve()
+            finally:
+                self._drop()
+            log.warning("link to Postgres lost: %s", lost)
+            await self._follower.on_lost(lost)
+
+    async def leave(self) -> None:
+        """End in good order: say that the process has ended, and close."""
+        connection, self.is_up = self._connection, False
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await connection.fetch(self._statements["leave"], self.process_id)
+                self._guard.forget(connection)
+                await connection.close()
+        except Exception as error:  # the lock dies with the connection, whatever is said here
+            log.debug("left without a word: %s", error)
+            connection.terminate()
+        self._connection = None
+
+    def outlive_executor(self) -> None:
+        """Leave the socket, and so the lock, open to the end of this operating system process."""
+        if self._connection is not None:
+            hold_open(self._connection)
+            self._drop()
+
+    async def _begin(self) -> bool:
+        """Connect and greet; tells whether we are another process than before."""
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                connection = await self._connect()
+        except AsyncJobsError:
+            raise
+        except Exception as error:
+            raise told_of_connecting("link to Postgres", error) from error
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN):
+                reborn = await self._greet(connection)
+        except BaseException as error:
+            connection.terminate()
+            if isinstance(error, Unavailable) or not isinstance(error, Exception):
+                raise
+            raise told("begin a generation", error) from error
+        self._guard.watch(connection)
+        self._connection = connection
+        self.is_up = True
+        connection.add_termination_listener(lambda _: self._inbox_wake(connection))
+        return reborn
+
+    async def _greet(self, connection: asyncpg.Connection) -> bool:
+        check_version(connection)
+        keep_alive(connection)
+        began = time.monotonic()
+        say = self._statements
+        await connection.fetch(say["settings"], list(_LINK_SETTINGS), list(_LINK_SETTINGS.values()))
+        key = secrets.randbits(62)
+        if not await connection.fetchval("select pg_try_advisory_lock($1::bigint)", key):
+            raise Unreachable("link to Postgres", "a fresh random lock key was taken")
+        await connection.fetch(say["begin_life"])
+        before = self.process_id
+        row = None
+        if before is not None:
+            row = await connection.fetchrow(say["relink"], before, key)
+        if row is None:
+            row = await connection.fetchrow(say["register"], key, *self._identity_now())
+        self.process_id, self.generation = row["id"], row["generation"]
+        await connection.add_listener(self._channel, lambda *message: self._hear(message[-1]))
+        self.answered_at = began
+        return before is not None and before != self.process_id
+
+    def _identity_now(self) -> list[object]:
+        own = self._identity
+        return [
+            own.name, own.kind, own.machine, own.pid, own.pid_started,
+            own.slots, own.queues, own.tasks, own.version,
+        ]  # fmt: skip
+
+    async def _serve(self) -> Unavailable:
+        """Send what callers ask until the connection fails; give the failure."""
+        connection = self._connection
+        assert connection is not None
+        while True:
+            request = await self._inbox.get()
+            if connection.is_closed():
+                gone = Unreachable("ask Postgres", "the link was closed by the server or the network")
+                if request is not None:
+                    request.settle(gone)
+                return gone
+            if request is None or request.answered.cancelled():
+                continue
+            sent = time.monotonic()
+            try:
+                request.settle(await answer(connection, request.sql, request.args, LINK_ANSWER_WITHIN))
+                self.answered_at = sent
+            except Refused as error:
+                request.settle(error)
+            except Unavailable as error:
+                request.settle(error)
+                return error
+            except BaseException:
+                request.settle(Unreachable("ask Postgres", "the executor ended"))
+                raise
+
+    def _hear(self, payload: Any) -> None:
+        self._follower.on_message(str(payload))
+
+    def _inbox_wake(self, connection: asyncpg.Connection) -> None:
+        if connection is self._connection and not self._inbox.full():
+            self._inbox.put_nowait(None)
+
+    def _drop(self) -> None:
+        """Terminate the connection, and tell everybody who waits for an answer."""
+        self.is_up = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._guard.forget(connection)
+            connection.terminate()
+        while not self._inbox.empty():
+            request = self._inbox.get_nowait()
+            if request is not None:
+                request.settle(Unreachable("ask Postgres", "the link was lost before it was sent"))

@@ -1,0 +1,181 @@
+"""
+Migrations: plain SQL files, applied once each, in order.
+
+Nobody waits in `pg_advisory_lock()`: a waiting migrator's snapshot deadlocks CREATE INDEX CONCURRENTLY.
+Whoever does not get the lock sleeps and looks again; eight processes that start together apply each file
+once. Every file runs in a transaction of its own, together with the note that it was applied, under a
+short lock timeout: an ALTER that queues behind one open request would stop every claim behind it.
+
+A file names, in its first line, the oldest version of this code that may run on its tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import asyncpg
+
+from asyncjobs.errors import NotPermitted, SchemaMismatch, Unavailable
+from asyncjobs.postgres.database import check_version
+from asyncjobs.postgres.failures import Refused, told_of_connecting
+from asyncjobs.postgres.statements import in_schema
+
+PATIENCE = 60.0  # seconds for all of it, waiting for others included
+_PAUSE = 0.1  # seconds between two tries for the lock
+
+_BOOT = """
+create schema if not exists asyncjobs;
+create table if not exists asyncjobs.migration (
+  number      integer primary key,
+  name        text not null,
+  oldest_code text not null,
+  applied_at  timestamptz not null default statement_timestamp()
+);
+"""
+_FIND = "select number, name, oldest_code from asyncjobs.migration order by number"
+_NOTE = "insert into asyncjobs.migration (number, name, oldest_code) values ($1, $2, $3)"
+_OLDEST = re.compile(r"\A-- oldest code: ([0-9.]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of `migrations/`, in the schema that was asked for."""
+
+    number: int
+    name: str
+    oldest_code: str
+    sql: str
+
+
+def migrations(schema: str) -> list[Migration]:
+    """Read the files, in order."""
+    found = []
+    for entry in files("asyncjobs.postgres").joinpath("migrations").iterdir():
+        if entry.name.endswith(".sql"):
+            sql = entry.read_text(encoding="utf-8")
+            oldest = _OLDEST.search(sql)
+            assert oldest is not None, f"{entry.name} does not name the oldest code"
+            name = entry.name.removesuffix(".sql")
+            found.append(Migration(int(name[:4]), name, oldest[1], in_schema(sql, schema)))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def script(schema: str) -> str:
+    """Give all migrations as one script for psql, or for another tool's migration."""
+    parts = ["begin;", in_schema(_BOOT, schema).strip()]
+    for migration in migrations(schema):
+        note = f"({migration.number}, '{migration.name}', '{migration.oldest_code}')"
+        parts.append(migration.sql.strip())
+        parts.append(
+            in_schema("insert into asyncjobs.migration (number, name, oldest_code) values ", schema)
+            + f"{note};"
+        )
+    return "\n\n".join([*parts, "commit;\n"])
+
+
+async def migrate(connection: asyncpg.Connection, schema: str) -> list[str]:
+    """
+    Bring the schema up to date; gives the names of the migrations that were applied here.
+
+    Raises ServerTooOld, NotPermitted, SchemaMismatch (for a schema newer than this code), Unavailable.
+    """
+    check_version(connection)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            if not _missing(schema, await _applied(connection, schema)):
+                return []
+            await _take_turn(connection, schema)
+            try:
+                return await _apply_missing(connection, schema)
+            finally:
+                await connection.execute("select pg_advisory_unlock(hashtext($1))", _turn(schema))
+    except asyncpg.exceptions.InsufficientPrivilegeError as error:
+        role = await connection.fetchval("select current_user")
+        raise NotPermitted(schema, role, str(error)) from error
+    except TimeoutError as error:
+        raise Unavailable(
+            f"migrate schema {schema!r}", f"somebody held its lock or its tables for {PATIENCE:g} s"
+        ) from error
+    except asyncpg.PostgresError as error:
+        raise Refused(f"migrate schema {schema!r}", error) from error
+    except OSError as error:
+        raise told_of_connecting("migrate", error) from error
+
+
+async def check_schema(connection: Any, schema: str, version: str) -> None:
+    """Raise SchemaMismatch where the schema is missing, older, or too new for this code."""
+    applied = await _applied(connection, schema)
+    if not applied:
+        raise SchemaMismatch(schema, "it is not there; run `asyncjobs migrate`, or pass Jobs(migrate=True)")
+    missing = _missing(schema, applied)
+    if missing:
+        names = ", ".join(migration.name for migration in missing)
+        raise SchemaMismatch(schema, f"it is older and lacks {names}; run `asyncjobs migrate`")
+    newest = migrations(schema)[-1].number
+    for row in applied:
+        if row["number"] > newest and _parts(row["oldest_code"]) > _parts(version):
+            raise SchemaMismatch(
+                schema,
+                f"it is newer: {row['name']} needs asyncjobs {row['oldest_code']}, this is {version}; upgrade it here",
+            )
+
+
+async def _applied(connection: Any, schema: str) -> Sequence[Any]:
+    try:
+        rows: Sequence[Any] = await connection.fetch(in_schema(_FIND, schema))
+    except (asyncpg.exceptions.UndefinedTableError, asyncpg.exceptions.InvalidSchemaNameError):
+        return []
+    return rows
+
+
+def _missing(schema: str, applied: Sequence[Any]) -> list[Migration]:
+    numbers = {row["number"] for row in applied}
+    return [migration for migration in migrations(schema) if migration.number not in numbers]
+
+
+async def _take_turn(connection: asyncpg.Connection, schema: str) -> None:
+    while not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _turn(schema)):
+        await asyncio.sleep(_PAUSE)
+
+
+async def _apply_missing(connection: asyncpg.Connection, schema: str) -> list[str]:
+    if not await connection.fetchval("select to_regclass($1)", f"{_quoted(schema)}.migration"):
+        async with connection.transaction():
+            await connection.execute(in_schema(_BOOT, schema))
+    done = []
+    for migration in _missing(schema, await _applied(connection, schema)):
+        await _apply(connection, migration, schema)
+        done.append(migration.name)
+    return done
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration, schema: str) -> None:
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute("set local lock_timeout = '200ms'")
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    in_schema(_NOTE, schema), migration.number, migration.name, migration.oldest_code
+                )
+        except asyncpg.exceptions.LockNotAvailableError:
+            await asyncio.sleep(_PAUSE)
+        else:
+            return
+
+
+def _turn(schema: str) -> str:
+    return f"asyncjobs migrate {schema}"
+
+
+def _quoted(schema: str) -> str:
+    return '"' + schema.replace('"', '""') + '"'
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

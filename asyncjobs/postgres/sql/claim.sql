@@ -1,0 +1,65 @@
+-- Make up to $3 ready jobs ours ($4): of each queue in $1 no more than its room in $2, most urgent first,
+-- earliest promise first within a priority. Tasks that we do not know ($5) stay where they are.
+--
+-- Candidates are chosen without locks, $7 for each free slot, and only the best of them are locked: had
+-- each queue's share been locked at once, a second claimer would find everything taken and go to sleep.
+-- Of the suspects (jobs whose process died) at most $6 are taken, so that the next death names the guilty.
+-- Answers at least one row; `saw` above the number of jobs means: look again.
+--
+-- Walks job_ready (queue, priority, promise, id), one range a queue, then the primary key.
+with served as (
+  select queue, room
+  from unnest($1::text[], $2::integer[]) as served (queue, room)
+),
+candidate as materialized (
+  select pick.id
+  from served
+  cross join lateral (
+    select job.id, job.priority, job.promise
+    from asyncjobs.job
+    where job.state = 'ready' and job.queue = served.queue
+      and job.task <> all ($5::text[]) and (job.crashes = 0 or $6::integer > 0)
+    order by job.priority, job.promise, job.id
+    limit served.room * $7::integer
+  ) as pick
+  order by pick.priority, pick.promise, pick.id
+  limit $3::integer * $7::integer
+),
+locked as materialized (
+  select job.id, job.queue, job.priority, job.promise, job.crashes
+  from asyncjobs.job
+  where job.id = any (array(select candidate.id from candidate)) and job.state = 'ready'
+  order by job.priority, job.promise, job.id
+  limit $3::integer
+  for no key update skip locked
+),
+ranked as (
+  select
+    locked.id, served.room, locked.crashes,
+    row_number() over (partition by locked.queue order by locked.priority, locked.promise, locked.id) as in_queue,
+    row_number() over (partition by locked.crashes > 0 order by locked.priority, locked.promise, locked.id) as in_kind
+  from locked
+  join served on served.queue = locked.queue
+),
+chosen as materialized (
+  select ranked.id
+  from ranked
+  where ranked.in_queue <= ranked.room and (ranked.crashes = 0 or ranked.in_kind <= $6::integer)
+),
+claimed as (
+  update asyncjobs.job
+  set
+    state = 'running', attempt = attempt + 1, fence = fence + 1, claimed_by = $4::bigint,
+    claimed_at = statement_timestamp(), progress = null, progress_note = null
+  where job.id = any (array(select chosen.id from chosen))
+  returning
+    id, task, queue, attempt, crashes, fence, arguments, priority, promise,
+    date_part('epoch', statement_timestamp() - created_at) as age,
+    date_part('epoch', statement_timestamp() - run_at) as waited
+)
+select
+  seen.saw, claimed.id, claimed.task, claimed.queue, claimed.attempt, claimed.crashes, claimed.fence,
+  claimed.arguments, claimed.age, claimed.waited
+from (select count(*) as saw from candidate) as seen
+left join claimed on true
+order by claimed.priority, claimed.promise, claimed.id

@@ -1,0 +1,44 @@
+-- Store jobs as enqueue.sql does, and let those that wish it ($8) be born running and ours ($9): they
+-- start when this commits, without a claim. Only when this generation ($10) of our process stands (the
+-- row is held, so that a burial waits for us or we for it, and then we are buried and all are born
+-- ready), and when nothing that we could run is ready before them in the queues that we serve ($11, less
+-- the tasks that we do not know, $12): else a steady local stream would keep older jobs waiting for ever.
+-- One probe into job_ready for the whole batch.
+with me as materialized (
+  select process.id
+  from asyncjobs.process
+  where process.id = $9::bigint and process.generation = $10::integer
+    and process.ended_at is null and not process.draining
+  for key share
+),
+opening as materialized (
+  select
+    exists (select from me)
+    and not exists (
+      select
+      from asyncjobs.job
+      where job.state = 'ready' and job.queue = any ($11::text[]) and job.task <> all ($12::text[])
+    ) as is_open
+)
+insert into asyncjobs.job
+  (id, task, queue, priority, state, run_at, promise, arguments, attempt, fence, claimed_by, claimed_at)
+select
+  wanted.id, wanted.task, wanted.queue, wanted.priority,
+  case when due.at > statement_timestamp() then 'scheduled' when start.now then 'running' else 'ready' end,
+  due.at, due.at, wanted.arguments,
+  case when start.now then 1 else 0 end,
+  case when start.now then 1 else 0 end,
+  case when start.now then $9::bigint end,
+  case when start.now then statement_timestamp() end
+from unnest(
+  $1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::double precision[],
+  $7::jsonb[], $8::boolean[]
+) as wanted (id, task, queue, priority, run_at, delay, arguments, wish)
+cross join opening
+cross join lateral (
+  select coalesce(wanted.run_at, statement_timestamp() + wanted.delay * interval '1 second') as at
+) as due
+cross join lateral (
+  select wanted.wish and opening.is_open and due.at <= statement_timestamp() as now
+) as start
+returning id, state, date_part('epoch', run_at - statement_timestamp()) as due_in, fence

@@ -1,0 +1,37 @@
+-- The safety poll, all that an idle process asks: in which queues is something ready, in how many seconds
+-- is the next scheduled job due, and is anybody but us ($1) running something?
+-- Steps through job_ready from queue to queue without reading what lies between; one probe each into
+-- job_scheduled and job_running.
+with recursive named (queue) as (
+  (
+    select job.queue
+    from asyncjobs.job
+    where job.state = 'ready'
+    order by job.queue
+    limit 1
+  )
+  union all
+  select (
+    select job.queue
+    from asyncjobs.job
+    where job.state = 'ready' and job.queue > named.queue
+    order by job.queue
+    limit 1
+  )
+  from named
+  where named.queue is not null
+)
+select
+  array(select named.queue from named where named.queue is not null) as ready_in,
+  (
+    select date_part('epoch', job.run_at - statement_timestamp())
+    from asyncjobs.job
+    where job.state = 'scheduled'
+    order by job.run_at
+    limit 1
+  ) as due_in,
+  exists (
+    select
+    from asyncjobs.job
+    where job.state = 'running' and job.claimed_by <> $1::bigint
+  ) as others_run

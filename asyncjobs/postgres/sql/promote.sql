@@ -1,0 +1,27 @@
+-- Make up to $1 due jobs ready; any process does it for all queues, rows that another promotes are
+-- skipped. Answers how many, in which queues, and in how many seconds the next is due.
+-- Walks job_scheduled (run_at).
+with due as materialized (
+  select job.id
+  from asyncjobs.job
+  where job.state = 'scheduled' and job.run_at <= statement_timestamp()
+  order by job.run_at
+  limit $1::integer
+  for no key update skip locked
+),
+promoted as (
+  update asyncjobs.job
+  set state = 'ready'
+  where job.id = any (array(select due.id from due))
+  returning queue
+)
+select
+  (select count(*) from promoted) as promoted,
+  array(select distinct promoted.queue from promoted) as queues,
+  (
+    select date_part('epoch', job.run_at - statement_timestamp())
+    from asyncjobs.job
+    where job.state = 'scheduled' and job.run_at > statement_timestamp()
+    order by job.run_at
+    limit 1
+  ) as due_in
