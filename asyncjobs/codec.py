@@ -20,14 +20,17 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json
 from typing_extensions import NotRequired, TypedDict
 
-from asyncjobs.errors import ArgumentsDoNotFit, ArgumentsNotStorable, BadSignature, ResultNotStorable
+from asyncjobs.errors import (
+    ArgumentsDoNotFit,
+    ArgumentsNotStorable,
+    BadSignature,
+    ResultNotStorable,
+)
 from asyncjobs.job import Cancel, Snooze
 
 LIMIT = 1024 * 1024  # bytes of JSON, arguments and results alike
 
-_CONFIG = ConfigDict(
-    ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64"
-)
+_CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SECRETS = (SecretStr, SecretBytes)
 

@@ -29,7 +29,14 @@ class CurrentJob:
     __slots__ = ("_ends", "_teller", "attempt", "cancelled", "fence", "id", "queue", "task")
 
     def __init__(
-        self, id: UUID, task: str, queue: str, attempt: int, fence: int, teller: Teller, ends: float | None
+        self,
+        id: UUID,
+        task: str,
+        queue: str,
+        attempt: int,
+        fence: int,
+        teller: Teller,
+        ends: float | None,
     ) -> None:
         self.id = id
         self.task = task

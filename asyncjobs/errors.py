@@ -175,7 +175,9 @@ class JobNotFound(AsyncJobsError, LookupError):
     """There is no such job, or it has been forgotten since."""
 
     def __init__(self, id: UUID) -> None:
-        super().__init__(f"no job {id}: it was never stored, was deleted, or has been forgotten (keep=)")
+        super().__init__(
+            f"no job {id}: it was never stored, was deleted, or has been forgotten (keep=)"
+        )
         self.id = id
 
 
@@ -203,7 +205,9 @@ class ResultTimeout(NoResult, TimeoutError):
     """The job had not finished when the timeout ended; it goes on."""
 
     def __init__(self, id: UUID, timeout: timedelta) -> None:
-        super().__init__(f"job {id} had not finished after {timeout.total_seconds():g} s; it goes on")
+        super().__init__(
+            f"job {id} had not finished after {timeout.total_seconds():g} s; it goes on"
+        )
         self.id, self.timeout = id, timeout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -73,7 +74,9 @@ class Jobs(Tasks):
     ) -> None:
         super().__init__()
         if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
-            raise BadOption("schema", "a lower-case name of letters, digits and underscores", schema)
+            raise BadOption(
+                "schema", "a lower-case name of letters, digits and underscores", schema
+            )
         if not isinstance(drain, timedelta) or drain < timedelta(0):
             raise BadOption("drain", "a timedelta that is not negative", drain)
         self._dsn = dsn
@@ -81,7 +84,10 @@ class Jobs(Tasks):
         self._schema = schema
         self._migrate = migrate
         self._terms = Terms(
-            _at_least_one("slots", slots), _checked(queues), drain, _at_least_one("max_crashes", max_crashes)
+            _at_least_one("slots", slots),
+            _checked(queues),
+            drain,
+            _at_least_one("max_crashes", max_crashes),
         )
         self._extensions = tuple(extensions)
         self._embedded: Server | None = None
@@ -199,23 +205,30 @@ class Jobs(Tasks):
         return WithJobs(app, lambda: self.running(kind="web"))
 
     @asynccontextmanager
-    async def running(self, *, kind: str = "script") -> AsyncIterator[Jobs]:
+    async def running(
+        self, *, kind: str = "script", slots: int | None = None, queues: Queues | None = None
+    ) -> AsyncIterator[Jobs]:
         """
         Run the executor: in your own lifespan, in a script, in a test.
 
         On the way out running jobs get `drain` to end. `kind` is how the process calls itself on the
-        dashboard.
+        dashboard. `slots` and `queues`: others, in this process, than those `Jobs` was made with.
 
-        Raises Unavailable, SchemaMismatch, ServerTooOld, UnsafePool, BadSignature, and NotConnected when
-        it is running already.
+        Raises Unavailable, SchemaMismatch, ServerTooOld, UnsafePool, BadSignature, BadOption, and
+        NotConnected when it is running already.
         """
-        async with self._connected(kind):
+        terms = self._terms
+        if slots is not None:
+            terms = replace(terms, slots=_at_least_one("slots", slots))
+        if queues is not None:
+            terms = replace(terms, queues=_checked(queues))
+        async with self._connected(kind, terms):
             yield self
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Jobs]:
         """Connect to enqueue, ask, cancel and retry only; nothing runs here. Raises as `running`."""
-        async with self._connected(None):
+        async with self._connected(None, self._terms):
             yield self
 
     def dashboard(self, allow: Allow | None = None) -> Starlette:
@@ -248,9 +261,11 @@ class Jobs(Tasks):
         return None if self._connection is None else self._connection.executor
 
     @asynccontextmanager
-    async def _connected(self, kind: str | None) -> AsyncIterator[None]:
+    async def _connected(self, kind: str | None, terms: Terms) -> AsyncIterator[None]:
         if self._connection is not None:
-            raise NotConnected("connect", "jobs is connected already, and one process has one executor")
+            raise NotConnected(
+                "connect", "jobs is connected already, and one process has one executor"
+            )
         for task in self.tasks.values():
             task.codec.prepare()
         try:
@@ -263,7 +278,7 @@ class Jobs(Tasks):
                 migrate=self.development if self._migrate is None else self._migrate,
                 kind=kind,
                 version=_version(),
-                terms=self._terms,
+                terms=terms,
                 tasks=lambda: self.tasks,
                 extensions=self._extensions,
             )
@@ -303,7 +318,9 @@ def _checked(queues: Queues | None) -> Queues | None:
     for queue in queues:
         check_name("queues", queue)
     if isinstance(queues, Mapping):
-        return {queue: _at_least_one(f"queues[{queue!r}]", share) for queue, share in queues.items()}
+        return {
+            queue: _at_least_one(f"queues[{queue!r}]", share) for queue, share in queues.items()
+        }
     return list(queues)
 
 

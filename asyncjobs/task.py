@@ -368,7 +368,9 @@ def check_name(option: str, name: object) -> str:
 def check_priority(priority: object) -> int:
     """Give the priority back, or raise BadOption where a smallint cannot hold it."""
     if not isinstance(priority, int) or not -32768 <= priority <= 32767:
-        raise BadOption("priority", "a whole number from -32768 to 32767, lower goes first", priority)
+        raise BadOption(
+            "priority", "a whole number from -32768 to 32767, lower goes first", priority
+        )
     return priority
 
 

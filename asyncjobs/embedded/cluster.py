@@ -154,18 +154,21 @@ class Cluster:
             if log.tell() > LOG_LIMIT:
                 log.truncate(0)
             before = log.seek(0, os.SEEK_END)
-            ended = subprocess.run(  # noqa: S603
-                [*account.prefix, self.binaries / program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={**kept, "LC_ALL": "C", "PGDATA": str(self.data)},
-                timeout=limit,
-                check=False,
-            )
-            log.seek(before)
-            return "".join(log.readlines()[-LAST_WORDS:]) if ended.returncode else None
+            try:
+                subprocess.run(  # noqa: S603
+                    [*account.prefix, self.binaries / program, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env={**kept, "LC_ALL": "C", "PGDATA": str(self.data)},
+                    timeout=limit,
+                    check=True,
+                )
+            except subprocess.SubprocessError as error:
+                log.seek(before)
+                return "".join([*log.readlines()[-LAST_WORDS:], str(error)])
+            return None
 
 
 def is_usable_or_gone(data: Path) -> bool:

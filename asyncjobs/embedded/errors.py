@@ -32,7 +32,7 @@ class EmbeddedPostgresError(AsyncJobsError):
 class BinariesNotFound(EmbeddedPostgresError):
     def __init__(self, version: int | None, seen: Sequence[Path]) -> None:
         self.version = version
-        self.seen = tuple(seen)
+        self.seen: tuple[Path, ...] = tuple(seen)
         wanted = "Postgres" if version is None else f"Postgres {version}"
         found = f" Found only: {', '.join(map(str, seen))}." if seen else ""
         super().__init__(
@@ -54,8 +54,8 @@ class SettingsDiffer(EmbeddedPostgresError):
         self, home: Path, *, running: Mapping[str, str], wanted: Mapping[str, str]
     ) -> None:
         self.home = home
-        self.running = dict(running)
-        self.wanted = dict(wanted)
+        self.running: dict[str, str] = dict(running)
+        self.wanted: dict[str, str] = dict(wanted)
         names = sorted({name for name, _ in running.items() ^ wanted.items()})
         differences = ", ".join(
             f"{name} is {running.get(name, 'default')}, wanted {wanted.get(name, 'default')}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncjobs.embedded import guard
+from asyncjobs.embedded.errors import StartFailed
 from asyncjobs.embedded.guard import nobody_holds, wait_for
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def post_guard(directory: Path) -> None:
     try:
         if nobody_holds(guard_lock):
             spawn_guard(directory, guard_lock)
+    except subprocess.SubprocessError as error:
+        said = (directory / "guard.log").read_text(errors="replace")
+        raise StartFailed("be given a guard", directory, f"{said}{error}") from error
     finally:
         os.close(guard_lock)
 

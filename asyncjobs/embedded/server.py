@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -53,7 +54,7 @@ class Server:
     @property
     def psql(self) -> str:
         """The command to look inside."""
-        return f"{self.binaries / 'psql'} '{self.dsn}'"
+        return shlex.join([str(self.binaries / "psql"), self.dsn])
 
     def close(self) -> None:
         """Use the server no more: without other users it stops, soon after. May be called again."""

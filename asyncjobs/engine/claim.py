@@ -78,7 +78,9 @@ class Claimer:
     async def _claim(self) -> bool:
         """Claim once; tells whether to look again."""
         slots = self._runs.slots
-        while self.is_open and (slots.free <= 0 or self._backlog() > 2 * slots.total + MOST_AT_ONCE):
+        while self.is_open and (
+            slots.free <= 0 or self._backlog() > 2 * slots.total + MOST_AT_ONCE
+        ):
             await self._runs.slot_freed.heard()
         rooms = slots.ask(self._queues, MOST_AT_ONCE)
         if not rooms or not self.is_open:

@@ -100,7 +100,7 @@ class Enqueuer:
             return [(await self._join(requests[0])).id]
         entries = [self._entry(request) for request in requests]
         # Its statement is its own, but it is no more the caller's than the shared one.
-        await asyncio.shield(asyncio.ensure_future(self._commit(entries)))
+        await asyncio.shield(asyncio.ensure_future(self._commit(entries, whole=True)))
         return [(await entry.stored).id for entry in entries]
 
     async def serve(self) -> None:
@@ -140,22 +140,26 @@ class Enqueuer:
                 size += len(entry.request.arguments)
         return batch
 
-    async def _commit(self, batch: Sequence[_Entry]) -> None:
-        """See one batch stored, or its callers told why not."""
+    async def _commit(self, batch: Sequence[_Entry], *, whole: bool = False) -> None:
+        """See one batch stored, or its callers told why not; a `whole` one is never halved."""
         if not batch:
             return
-        wishes = [self.starter is not None and self.starter.expect(entry.request) for entry in batch]
+        wishes = [
+            self.starter is not None and self.starter.expect(entry.request) for entry in batch
+        ]
         try:
             stored = await self._send([entry.request for entry in batch], wishes)
         except Refused as error:
             self._unexpect(batch, wishes)
-            await self._halve(batch, error)
+            await self._refused(batch, error, whole=whole)
         except Unavailable as error:
             self._unexpect(batch, wishes)
-            await self._again(batch, error)
+            await self._again(batch, error, whole=whole)
         except BaseException:
             self._unexpect(batch, wishes)
-            _fail(batch, NotConnected("enqueue", "jobs was closed meanwhile; the job may be stored"))
+            _fail(
+                batch, NotConnected("enqueue", "jobs was closed meanwhile; the job may be stored")
+            )
             raise
         else:
             self._settle(batch, wishes, stored)
@@ -165,15 +169,16 @@ class Enqueuer:
             return await self.starter.enqueue(requests, wishes)
         return await self._ledger.enqueue(requests)
 
-    async def _halve(self, batch: Sequence[_Entry], error: Refused) -> None:
-        if len(batch) == 1:
+    async def _refused(self, batch: Sequence[_Entry], error: Refused, *, whole: bool) -> None:
+        """Postgres said no: to one of a shared batch, to be found by halving; or to a whole one."""
+        if len(batch) == 1 or whole:
             _fail(batch, error)
             return
         middle = len(batch) // 2
         await self._commit(batch[:middle])
         await self._commit(batch[middle:])
 
-    async def _again(self, batch: Sequence[_Entry], error: Unavailable) -> None:
+    async def _again(self, batch: Sequence[_Entry], error: Unavailable, *, whole: bool) -> None:
         """Postgres did not answer: try until it does, or until a caller's patience is over."""
         in_doubt = False
         while batch:
@@ -192,7 +197,7 @@ class Enqueuer:
                 send = self._ledger.enqueue_again if in_doubt else self._ledger.enqueue
                 stored = await send(requests)
             except Refused as refused:
-                await self._halve(batch, refused)
+                await self._refused(batch, refused, whole=whole)
                 return
             except Unavailable as next_error:
                 log.warning("%d jobs wait to be stored: %s", len(batch), next_error)
@@ -201,7 +206,9 @@ class Enqueuer:
                 self._settle(batch, [False] * len(batch), stored)
                 return
 
-    def _settle(self, batch: Sequence[_Entry], wishes: Sequence[bool], stored: Sequence[Stored]) -> None:
+    def _settle(
+        self, batch: Sequence[_Entry], wishes: Sequence[bool], stored: Sequence[Stored]
+    ) -> None:
         by_id = {row.id: row for row in stored}
         ready: set[str] = set()
         for entry, wish in zip(batch, wishes, strict=True):

@@ -89,9 +89,7 @@ class Executor(Local):
         self._tasks = tasks
         self.link, self._ledger = make_ledger(self)
         self._reporter = Reporter(self._ledger, self._process, self.doubt)
-        self.runs = Runs(
-            Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit
-        )
+        self.runs = Runs(Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit)
         self._finisher = Finisher(self._ledger, self.runs, self._process, emit, self._went_back)
         self.runs.settle = self._finisher.settle
         self._presence = Presence(

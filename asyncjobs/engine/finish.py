@@ -125,7 +125,9 @@ class Finisher:
             log.error("the end of job %s cannot be recorded, its row stays: %s", settled.id, error)
             self._runs.forget(settled.id)
             return
-        log.error("the outcome of job %s was refused and is recorded as failed: %s", settled.id, error)
+        log.error(
+            "the outcome of job %s was refused and is recorded as failed: %s", settled.id, error
+        )
         failed = Outcome(JobState.FAILED, "failed", error=one_line(error))
         await self._record(process, [settled._replace(outcome=failed)])
 

@@ -50,7 +50,12 @@ class Presence:
     """Keeps what we run and what Postgres thinks we run the same."""
 
     def __init__(
-        self, link: Link, ledger: Ledger, runs: Runs, settle: Callable[[Settled], None], say: Callable[..., None]
+        self,
+        link: Link,
+        ledger: Ledger,
+        runs: Runs,
+        settle: Callable[[Settled], None],
+        say: Callable[..., None],
     ) -> None:
         self._link = link
         self._ledger = ledger
@@ -153,7 +158,10 @@ class Presence:
     def _give_back(self, id: UUID, fence: int) -> None:
         log.warning("job %s is ours in Postgres, but nobody runs it here; it goes back", id)
         outcome = Outcome(
-            JobState.READY, "released", counts=False, error="its process never heard that it was its own"
+            JobState.READY,
+            "released",
+            counts=False,
+            error="its process never heard that it was its own",
         )
         self._settle(Settled(id, fence, outcome, None, 1))
 

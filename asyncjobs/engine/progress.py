@@ -32,7 +32,9 @@ class _Report(NamedTuple):
 class Reporter:
     """Where `current_job().progress(…)` goes."""
 
-    def __init__(self, ledger: Ledger, process: Callable[[], int], doubt: Callable[[], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, process: Callable[[], int], doubt: Callable[[], None]
+    ) -> None:
         self._ledger = ledger
         self._process = process
         self._doubt = doubt

@@ -47,7 +47,9 @@ class Pruner:
             log.warning("the archive was not tended: %s", error)
             return BUSY_AGAIN_AFTER
         for day, deed in deeds:
-            log.log(logging.INFO if deed == "busy" else logging.DEBUG, "archive of %s: %s", day, deed)
+            log.log(
+                logging.INFO if deed == "busy" else logging.DEBUG, "archive of %s: %s", day, deed
+            )
         if any(deed == "busy" for _, deed in deeds):
             return BUSY_AGAIN_AFTER
         return EVERY * random.uniform(0.9, 1.1)

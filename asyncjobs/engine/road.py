@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +30,7 @@ class OpenRoad:
         enqueuer: Enqueuer,
         waker: Waker,
         ids: Ids,
-        tasks: Mapping[str, Task[..., Any]],
+        tasks: Callable[[], Mapping[str, Task[..., Any]]],
     ) -> None:
         self._ledger = ledger
         self._enqueuer = enqueuer
@@ -122,7 +122,7 @@ class OpenRoad:
     async def _keep_days(self, id: UUID) -> int:
         """A cancelled job is kept as its task says, at least a day so that somebody can see it."""
         try:
-            task = self._tasks.get((await self._ledger.ending(id)).task)
+            task = self._tasks().get((await self._ledger.ending(id)).task)
         except JobNotFound:
             return 1
         return max(1, task.keep_days(JobState.CANCELLED)) if task else 7

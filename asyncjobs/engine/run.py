@@ -151,10 +151,10 @@ class Run:
 
 def _again(story: str, pause: timedelta, **more: Any) -> Outcome:
     seconds = pause.total_seconds()
-    return Outcome(JobState.SCHEDULED if seconds > 0 else JobState.READY, story, delay=seconds, **more)
+    return Outcome(
+        JobState.SCHEDULED if seconds > 0 else JobState.READY, story, delay=seconds, **more
+    )
 
 
 async def _in_thread(call: Callable[[], Any], threads: anyio.CapacityLimiter) -> Any:
     return await anyio.to_thread.run_sync(call, limiter=threads)
-
-

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -113,7 +113,9 @@ class Database:
         except Refused:
             raise
         except BaseException:
-            connection.terminate()
+            # It may be dead, and have left the pool, already.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
             raise
         finally:
             await self._pool.release(connection)
@@ -150,7 +152,10 @@ class Database:
 
 
 async def answer(
-    connection: asyncpg.Connection | PoolConnectionProxy, sql: str, args: Sequence[object], timeout: float
+    connection: asyncpg.Connection | PoolConnectionProxy,
+    sql: str,
+    args: Sequence[object],
+    timeout: float,
 ) -> Sequence[Row]:
     """
     Send one statement and wait for its answer for `timeout` seconds.

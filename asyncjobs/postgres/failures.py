@@ -30,7 +30,9 @@ class InDoubt(Unavailable):
 class Unreachable(Unavailable):
     """There was no connection, so nothing was sent. `is_stopping`: the server itself said no."""
 
-    def __init__(self, wanted: str, cause: BaseException | str, *, is_stopping: bool = False) -> None:
+    def __init__(
+        self, wanted: str, cause: BaseException | str, *, is_stopping: bool = False
+    ) -> None:
         super().__init__(wanted, cause)
         self.is_stopping = is_stopping
 

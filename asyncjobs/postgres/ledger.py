@@ -106,7 +106,9 @@ class Enqueues:
 
     async def enqueue_on(self, connection: Any, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs on a caller's connection; raises what the caller's own statement would."""
-        return _stored(await answer_in_callers(connection, self._say["enqueue"], _columns(requests)))
+        return _stored(
+            await answer_in_callers(connection, self._say["enqueue"], _columns(requests))
+        )
 
     async def enqueue_and_start(
         self,
@@ -129,7 +131,10 @@ class Enqueues:
                 connection, self._say["enqueue_again"], _columns(requests), RESEND_WITHIN
             )
             await answer(
-                connection, self._say["forget_recorded"], ([row["id"] for row in rows],), RESEND_WITHIN
+                connection,
+                self._say["forget_recorded"],
+                ([row["id"] for row in rows],),
+                RESEND_WITHIN,
             )
         return _stored(rows)
 
@@ -149,9 +154,13 @@ class Enqueues:
         row = await self._database.fetchrow(self._say["ending"], id)
         if row is None:
             raise JobNotFound(id)
-        return Ending(JobState(row["state"]), row["task"], row["result"], row["error"], row["traceback"])
+        return Ending(
+            JobState(row["state"]), row["task"], row["result"], row["error"], row["traceback"]
+        )
 
-    async def cancel(self, id: UUID, keep_days: int, reason: str | None) -> tuple[str, int | None] | None:
+    async def cancel(
+        self, id: UUID, keep_days: int, reason: str | None
+    ) -> tuple[str, int | None] | None:
         """Cancel: ('cancelled', None), ('asked', its process), or None where there is nothing to cancel."""
         rows = await self._archiving(self._database.fetch, "cancel", id, keep_days, reason)
         return (rows[0]["answer"], rows[0]["claimed_by"]) if rows else None
@@ -274,7 +283,8 @@ class Ledger(Enqueues):
 
 def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:
     return tuple(
-        list(column) for column in zip(*(_in_sql_order(request) for request in requests), strict=True)
+        list(column)
+        for column in zip(*(_in_sql_order(request) for request in requests), strict=True)
     )
 
 

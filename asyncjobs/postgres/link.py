@@ -232,7 +232,9 @@ class Link:
         while True:
             request = await self._inbox.get()
             if connection.is_closed():
-                gone = Unreachable("ask Postgres", "the link was closed by the server or the network")
+                gone = Unreachable(
+                    "ask Postgres", "the link was closed by the server or the network"
+                )
                 if request is not None:
                     request.settle(gone)
                 return gone
@@ -240,7 +242,9 @@ class Link:
                 continue
             sent = time.monotonic()
             try:
-                request.settle(await answer(connection, request.sql, request.args, LINK_ANSWER_WITHIN))
+                request.settle(
+                    await answer(connection, request.sql, request.args, LINK_ANSWER_WITHIN)
+                )
                 self.answered_at = sent
             except Refused as error:
                 request.settle(error)

@@ -111,7 +111,9 @@ async def check_schema(connection: Any, schema: str, version: str) -> None:
     """Raise SchemaMismatch where the schema is missing, older, or too new for this code."""
     applied = await _applied(connection, schema)
     if not applied:
-        raise SchemaMismatch(schema, "it is not there; run `asyncjobs migrate`, or pass Jobs(migrate=True)")
+        raise SchemaMismatch(
+            schema, "it is not there; run `asyncjobs migrate`, or pass Jobs(migrate=True)"
+        )
     missing = _missing(schema, applied)
     if missing:
         names = ", ".join(migration.name for migration in missing)
@@ -161,7 +163,10 @@ async def _apply(connection: asyncpg.Connection, migration: Migration, schema: s
                 await connection.execute("set local lock_timeout = '200ms'")
                 await connection.execute(migration.sql)
                 await connection.execute(
-                    in_schema(_NOTE, schema), migration.number, migration.name, migration.oldest_code
+                    in_schema(_NOTE, schema),
+                    migration.number,
+                    migration.name,
+                    migration.oldest_code,
                 )
         except asyncpg.exceptions.LockNotAvailableError:
             await asyncio.sleep(_PAUSE)

@@ -20,7 +20,11 @@ class Statements:
 
     def __init__(self, package: str, schema: str, folder: str = "sql") -> None:
         found = sorted(
-            (entry for entry in files(package).joinpath(folder).iterdir() if entry.name.endswith(".sql")),
+            (
+                entry
+                for entry in files(package).joinpath(folder).iterdir()
+                if entry.name.endswith(".sql")
+            ),
             key=lambda entry: entry.name,
         )
         self._texts = {

@@ -1,0 +1,241 @@
+"""Claims: on the link, batched, fenced, counted, in order, and beside others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from asyncjobs import Jobs
+from asyncjobs.job import Claimed
+from asyncjobs.postgres.statements import Statements
+from tests.moments import until_true
+
+STATEMENTS = Statements("asyncjobs.postgres", "asyncjobs")
+
+
+async def claim(
+    connection: asyncpg.Connection,
+    rooms: dict[str, int],
+    demand: int,
+    *,
+    process: int = 1,
+    unknown: tuple[str, ...] = (),
+    suspects: int = 1,
+    spread: int = 1,
+) -> tuple[list[asyncpg.Record], int]:
+    rows = await connection.fetch(
+        STATEMENTS["claim"],
+        list(rooms),
+        list(rooms.values()),
+        demand,
+        process,
+        list(unknown),
+        suspects,
+        spread,
+    )
+    return [row for row in rows if row["id"] is not None], rows[0]["saw"]
+
+
+async def store(
+    connection: asyncpg.Connection,
+    count: int,
+    *,
+    queue: str = "default",
+    priority: int = 0,
+    age: float = 0,
+    crashes: int = 0,
+    task: str = "t",
+) -> None:
+    await connection.execute(
+        """
+        insert into asyncjobs.job (id, task, queue, priority, state, run_at, promise, arguments, crashes)
+        select gen_random_uuid(), $6, $1, $2, 'ready', due.at, due.at, '{}', $5
+        from generate_series(1, $3) as nth
+        cross join lateral (select now() - $4 * interval '1 second' + nth * interval '1 millisecond' as at) as due
+        """,
+        queue,
+        priority,
+        count,
+        age,
+        crashes,
+        task,
+    )
+
+
+async def test_a_claim_counts_the_attempt_and_moves_the_fence(eyes: asyncpg.Connection) -> None:
+    await store(eyes, 1)
+
+    [[job], saw] = await claim(eyes, {"default": 5}, 5)
+
+    assert (job["attempt"], job["fence"], saw) == (1, 1, 1)
+    row = await eyes.fetchrow("select state, claimed_by from asyncjobs.job")
+    assert tuple(row) == ("running", 1)
+
+
+async def test_the_most_urgent_and_then_the_earliest_promise_goes_first_over_all_queues(
+    eyes: asyncpg.Connection,
+) -> None:
+    await store(eyes, 1, queue="a", priority=5, age=100, task="late and unimportant")
+    await store(eyes, 1, queue="b", priority=0, age=10, task="second")
+    await store(eyes, 1, queue="a", priority=0, age=20, task="first")
+
+    jobs, _ = await claim(eyes, {"a": 2, "b": 2}, 2)
+
+    assert [job["task"] for job in jobs] == ["first", "second"]
+
+
+async def test_no_queue_gets_more_than_its_room(eyes: asyncpg.Connection) -> None:
+    await store(eyes, 5, queue="narrow", age=100)
+    await store(eyes, 5, queue="wide")
+
+    jobs, _ = await claim(eyes, {"narrow": 2, "wide": 5}, 6, spread=4)
+
+    queues = [job["queue"] for job in jobs]
+    assert queues.count("narrow") == 2
+    assert queues.count("wide") >= 1
+
+
+async def test_tasks_that_are_not_known_stay_where_they_are(eyes: asyncpg.Connection) -> None:
+    await store(eyes, 3, task="strange", age=10)
+    await store(eyes, 1, task="known")
+
+    jobs, _ = await claim(eyes, {"default": 4}, 4, unknown=("strange",))
+
+    assert [job["task"] for job in jobs] == ["known"]
+
+
+async def test_of_the_suspects_only_one_is_taken(eyes: asyncpg.Connection) -> None:
+    await store(eyes, 3, crashes=1, age=10)
+    await store(eyes, 2)
+
+    jobs, saw = await claim(eyes, {"default": 5}, 5)
+    more, _ = await claim(eyes, {"default": 5}, 5, suspects=0)
+
+    assert (len(jobs), saw) == (3, 5)
+    assert more == []
+
+
+async def test_a_claimer_beside_another_takes_what_the_other_left(
+    database: str, eyes: asyncpg.Connection
+) -> None:
+    # The other has chosen over four queues and holds its claim open: had it locked all candidates, the
+    # second would find nothing.
+    for queue in "abcd":
+        await store(eyes, 10, queue=queue)
+    rooms = dict.fromkeys("abcd", 10)
+    other = await asyncpg.connect(database)
+
+    async with other.transaction():
+        first, _ = await claim(other, rooms, 10, spread=4)
+        second, saw = await claim(eyes, rooms, 10, process=2, spread=4)
+    await other.close()
+
+    assert len(first) == 10
+    assert len(second) == 10
+    assert saw > 10
+    assert not {job["id"] for job in first} & {job["id"] for job in second}
+
+
+async def test_jobs_are_claimed_only_while_the_link_holds_its_lock(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    ran = asyncio.Event()
+
+    @jobs.task
+    async def work() -> None:
+        ran.set()
+
+    async with jobs.running():
+        assert jobs.executor is not None
+        link = jobs.executor.link
+        held = await eyes.fetchval(
+            """
+            select count(*) from pg_locks join asyncjobs.process
+              on ((pg_locks.classid::bigint << 32) | pg_locks.objid::bigint) = process.lock_key
+            where locktype = 'advisory' and process.id = $1
+            """,
+            link.process_id,
+        )
+        assert held == 1
+
+        # The server forgets the session: nothing may be claimed until there is a new one.
+        before = link.generation
+        await eyes.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'asyncjobs link'"
+            " and datname = current_database()"
+        )
+        await work.enqueue()
+        await asyncio.wait_for(ran.wait(), 20)
+        assert link.generation == before + 1
+
+
+async def test_a_process_never_runs_more_than_its_slots(database: str) -> None:
+    jobs = Jobs(database, slots=3)
+    at_once = 0
+    most = 0
+
+    @jobs.task
+    async def work() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        at_once -= 1
+
+    async with jobs.running():
+        handles = await asyncio.gather(*(work.enqueue() for _ in range(60)))
+        handles += await jobs.enqueue_many([work.job() for _ in range(60)])
+        await asyncio.gather(*(handle.result(20) for handle in handles))
+
+    assert most == 3
+
+
+async def test_a_steady_stream_of_direct_starts_does_not_starve_older_jobs_of_others(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    # An older job is ready (another process stored it and its NOTIFY was lost): a new one may not be born
+    # running before it.
+    order: list[str] = []
+
+    @jobs.task(name="t")
+    async def work(who: str = "older") -> None:
+        order.append(who)
+
+    async with jobs.running():
+        await store(eyes, 1, age=60)
+        newer = await work.enqueue("newer")
+        await newer.result(20)
+
+    assert order == ["older", "newer"]
+
+
+async def test_a_claim_asks_for_what_there_are_free_slots_for(database: str) -> None:
+    jobs = Jobs(database, slots=2)
+    gate = asyncio.Event()
+
+    @jobs.task
+    async def work() -> None:
+        await gate.wait()
+
+    async with jobs.running():
+        await jobs.enqueue_many([work.job() for _ in range(5)])
+        assert jobs.executor is not None
+        runs = jobs.executor.runs
+        await until_true(lambda: len(runs.live) == 2)
+
+        ready = await jobs.database.fetchval(
+            "select count(*) from asyncjobs.job where state = 'ready'"
+        )
+        gate.set()
+
+    assert ready == 3
+
+
+def test_claimed_is_what_the_statement_answers() -> None:
+    select = STATEMENTS["claim"].rpartition("select\n")[2]
+    listed = select.partition("from (select count")[0].replace("\n", " ")
+    columns = [column.strip().removeprefix("claimed.") for column in listed.split(",")]
+
+    assert columns == ["seen.saw", *Claimed._fields]
