@@ -66,7 +66,7 @@ class Codec:
         except ValidationError as error:
             raise ArgumentsDoNotFit(self._task, _told(error)) from None
         try:
-            return _storable(self._arguments.serializer.to_json(checked)[1:-1])
+            return self._storable(self._arguments, checked)[1:-1]
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ArgumentsNotStorable(self._task, str(error)) from None
 
@@ -82,16 +82,37 @@ class Codec:
 
     def dump_result(self, result: object) -> str | None:
         """Turn a result into JSON, None into None; raises ResultNotStorable."""
-        if result is None:
+        if result is None or self._returns_nothing:
             return None
         try:
-            return _storable(self._result.serializer.to_json(result, warnings=False))
+            return self._storable(self._result, self._result.validator.validate_python(result))
+        except ValidationError as error:
+            raise ResultNotStorable(self._task, _told(error, skip=0)) from None
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ResultNotStorable(self._task, str(error)) from None
 
     def load_result(self, text: str | None) -> Any:
-        """Turn a stored result into what the function returned."""
-        return None if text is None else self._result.validator.validate_json(text)
+        """Turn a stored result into what the function returned; raises ResultNotReadable."""
+        if text is None:
+            return None
+        try:
+            return self._result.validator.validate_json(text)
+        except ValidationError as error:
+            raise ResultNotReadable(self._task, _told(error, skip=0)) from None
+
+    @staticmethod
+    def _storable(adapter: TypeAdapter[Any], value: Any) -> str:
+        data = adapter.serializer.to_json(value)
+        _check(data)
+        if b"null" in data:
+            # A model brings settings of its own, under which NaN became null: it would not load.
+            try:
+                adapter.validator.validate_json(data)
+            except ValidationError as error:
+                raise ValueError(
+                    f"it would not load again, as when NaN in a model became null: {_told(error, skip=0)}"
+                ) from None
+        return data.decode()
 
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         named = dict(zip(self._by_position, args, strict=False))
@@ -149,8 +170,12 @@ class Codec:
                 given = parameter.default is parameter.empty
                 fields[parameter.name] = hint if given else NotRequired[hint]
         shape = TypedDict("Arguments", fields)  # type: ignore[operator]
-        shape.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+        shape.__pydantic_config__ = ConfigDict(extra="forbid", val_json_bytes="base64")  # type: ignore[attr-defined]
         return self._adapter(tuple[shape], "parameter", fields.values(), _CONFIG)
+
+    @cached_property
+    def _returns_nothing(self) -> bool:
+        return _without_outcomes(self._hints.get("return", Any)) in (None, type(None))
 
     @cached_property
     def _result(self) -> TypeAdapter[Any]:
@@ -182,7 +207,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _storable(data: bytes) -> str:
+def _check(data: bytes) -> None:
     """Raise ValueError for what jsonb would refuse or change."""
     if len(data) > LIMIT:
         raise ValueError(
@@ -195,14 +220,13 @@ def _storable(data: bytes) -> str:
             from_json(data, allow_inf_nan=False)
         except ValueError:
             raise ValueError("a number is NaN or infinite, which JSON cannot hold") from None
-    return data.decode()
 
 
-def _told(error: ValidationError) -> str:
+def _told(error: ValidationError, skip: int = 1) -> str:
     """Say what did not fit, by place and type, without the values: they may be secret."""
     told = []
     for detail in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in detail["loc"][1:]) or "the whole"
+        where = ".".join(str(part) for part in detail["loc"][skip:]) or "the whole"
         if detail["type"] == "missing":
             told.append(f"{where} is missing")
         elif detail["type"] == "extra_forbidden":

@@ -20,6 +20,7 @@ The errors of asyncjobs, all of one tree.
     ├── NoResult                         `result()` has none to give
     │   ├── JobFailed
     │   ├── JobCancelled
+    │   ├── ResultNotReadable            what is stored is not what the function returns today
     │   └── ResultTimeout (TimeoutError) not finished yet
     ├── NotInAJob                        `current_job()` outside a job
     ├── Stopped                          a plain function ends here, because it was asked to
@@ -199,6 +200,16 @@ class JobCancelled(NoResult):
     def __init__(self, id: UUID, task: str, reason: str | None) -> None:
         super().__init__(f"job {id} ({task}) was cancelled" + (f": {reason}" if reason else ""))
         self.id, self.task, self.reason = id, task, reason
+
+
+class ResultNotReadable(NoResult):
+    """The stored result is not of the type that the function returns today."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(
+            f"the stored result of task {task!r} is not what it returns today: {reason}"
+        )
+        self.task, self.reason = task, reason
 
 
 class ResultTimeout(NoResult, TimeoutError):

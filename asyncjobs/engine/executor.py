@@ -194,7 +194,7 @@ class Executor(Local):
             self.runs.stop_all(Stop.LOST)
         self._rescuer.forget()
         self._presence.doubt()
-        self._rescuer.look_now()
+        self._rescuer.look_for_a_while()
         self._poller.poll_now()
         self._claimer.is_open = not self.is_draining
         self._claimer.bell.ring()
@@ -300,7 +300,7 @@ class Executor(Local):
         if poll.due_in is not None:
             self.due(poll.due_in)
         if poll.others_run:
-            self._rescuer.look_now()
+            self._rescuer.look_for_a_while()
         else:
             self._rescuer.all_calm()
 

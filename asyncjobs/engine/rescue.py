@@ -11,7 +11,7 @@ proof: a process that ran on this very machine, and whose pid is gone. That proo
 restarted single process take its own former jobs at once.
 
 Looking costs a statement a second, so it is done only when there is a reason: somebody said that it holds
-a job for long, the safety poll saw others' running jobs, or we have just come up.
+a job for long; or, for a few seconds, the safety poll saw others' running jobs, or we have just come up.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ log = logging.getLogger("asyncjobs.rescue")
 
 SECOND_LOOK_AFTER = 1.0  # seconds
 YOUNG_LIFE = 20.0  # seconds
+WHILE = 5.0  # seconds
 
 Seen = dict[tuple[int, int | None], float]
 
@@ -53,9 +54,11 @@ class Rescuer:
         self._bell = Bell()
         self._busy: set[int] = set()
         self._seen: Seen = {}
+        self._watch_until = 0.0
 
-    def look_now(self) -> None:
-        """There is a reason to look."""
+    def look_for_a_while(self) -> None:
+        """Somebody runs something, or we are new here and nobody has told us yet: watch for some seconds."""
+        self._watch_until = time.monotonic() + WHILE
         self._bell.ring()
 
     def is_busy(self, process: int) -> None:
@@ -78,7 +81,7 @@ class Rescuer:
     async def serve(self) -> None:
         """Look each second while there is a reason."""
         while True:
-            watching = bool(self._busy or self._seen)
+            watching = self._busy or self._seen or time.monotonic() < self._watch_until
             await self._bell.heard(SECOND_LOOK_AFTER if watching else None)
             try:
                 await self._look()

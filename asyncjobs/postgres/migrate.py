@@ -22,6 +22,7 @@ import asyncpg
 
 from asyncjobs.errors import NotPermitted, SchemaMismatch, Unavailable
 from asyncjobs.postgres.database import check_version
+from asyncjobs.postgres.dial import dial
 from asyncjobs.postgres.failures import Refused, told_of_connecting
 from asyncjobs.postgres.statements import in_schema
 
@@ -105,6 +106,18 @@ async def migrate(connection: asyncpg.Connection, schema: str) -> list[str]:
         raise Refused(f"migrate schema {schema!r}", error) from error
     except OSError as error:
         raise told_of_connecting("migrate", error) from error
+
+
+async def migrate_at(address: str, schema: str) -> list[str]:
+    """Do that on a connection of its own; raises as `migrate` does."""
+    try:
+        connection = await dial(address, None)()
+    except Exception as error:
+        raise told_of_connecting("connect to Postgres", error) from error
+    try:
+        return await migrate(connection, schema)
+    finally:
+        connection.terminate()
 
 
 async def check_schema(connection: Any, schema: str, version: str) -> None:

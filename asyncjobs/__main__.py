@@ -1,0 +1,6 @@
+"""`python -m asyncjobs`."""
+
+from asyncjobs.cli import main
+
+if __name__ == "__main__":
+    main()

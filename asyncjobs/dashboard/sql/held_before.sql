@@ -1,0 +1,24 @@
+-- A page of the held jobs backwards: those just before $5, the nearest first.
+-- Walks job_held (id) where state = 'held', backwards.
+-- Looks at no more than $3 rows and answers up to $4 of task $1 and queue $2 (null: any). Where $3 ends the
+-- walk early, its last row comes too, not matching, to tell where to go on.
+select
+  id, task, queue, priority, state, attempt, crashes,
+  claimed_by, claimed_at, cancel_asked_at, created_at, run_at,
+  promise, progress, progress_note,
+  case when pg_column_size(arguments) <= 2000 then left(arguments::text, 200) end as preview,
+  ($1::text is null or task = $1) and ($2::text is null or queue = $2) as matches,
+  step, statement_timestamp() as now
+from (
+  select
+    id, task, queue, priority, state, attempt, crashes, claimed_by, claimed_at, cancel_asked_at,
+    created_at, run_at, promise, progress, progress_note, arguments,
+    row_number() over (order by id desc) as step
+  from asyncjobs.job
+  where state = 'held' and id < $5
+  order by id desc
+  limit $3
+) as looked
+where (($1::text is null or task = $1) and ($2::text is null or queue = $2)) or step = $3
+order by id desc
+limit $4

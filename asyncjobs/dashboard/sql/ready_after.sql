@@ -1,0 +1,41 @@
+-- A page of the ready jobs in the order of their claim, from ($5, $6, $7) on.
+-- Walks job_ready (queue, priority, promise, id) where state = 'ready', one range a queue; the queues are
+-- found by leaping through the same index.
+-- Looks at no more than $3 rows and answers up to $4 of task $1 and queue $2 (null: any). Where $3 ends the
+-- walk early, its last row comes too, not matching, to tell where to go on.
+with recursive queues (name) as (
+  (select queue from asyncjobs.job where state = 'ready' order by queue limit 1)
+  union all
+  select (select queue from asyncjobs.job where state = 'ready' and queue > queues.name order by queue limit 1)
+  from queues
+  where queues.name is not null
+)
+select
+  id, task, queue, priority, state, attempt, crashes,
+  claimed_by, claimed_at, cancel_asked_at, created_at, run_at,
+  promise, progress, progress_note,
+  case when pg_column_size(arguments) <= 2000 then left(arguments::text, 200) end as preview,
+  ($1::text is null or task = $1) and ($2::text is null or queue = $2) as matches,
+  step, statement_timestamp() as now
+from (
+  select
+    id, task, queue, priority, state, attempt, crashes, claimed_by, claimed_at, cancel_asked_at,
+    created_at, run_at, promise, progress, progress_note, arguments,
+    row_number() over (order by priority, promise, id) as step
+  from queues
+  cross join lateral (
+    select
+      id, task, queue, priority, state, attempt, crashes, claimed_by, claimed_at, cancel_asked_at,
+      created_at, run_at, promise, progress, progress_note, arguments
+    from asyncjobs.job
+    where state = 'ready' and queue = queues.name and (priority, promise, id) > ($5, $6, $7)
+    order by priority, promise, id
+    limit $3
+  ) as waiting
+  where $2::text is null or queues.name = $2
+  order by priority, promise, id
+  limit $3
+) as looked
+where (($1::text is null or task = $1) and ($2::text is null or queue = $2)) or step = $3
+order by priority, promise, id
+limit $4

@@ -1,0 +1,24 @@
+-- A page of the scheduled jobs, the soonest first, from ($5, $6) on.
+-- Walks job_scheduled (run_at) where state = 'scheduled'; only rows of one moment are sorted by id.
+-- Looks at no more than $3 rows and answers up to $4 of task $1 and queue $2 (null: any). Where $3 ends the
+-- walk early, its last row comes too, not matching, to tell where to go on.
+select
+  id, task, queue, priority, state, attempt, crashes,
+  claimed_by, claimed_at, cancel_asked_at, created_at, run_at,
+  promise, progress, progress_note,
+  case when pg_column_size(arguments) <= 2000 then left(arguments::text, 200) end as preview,
+  ($1::text is null or task = $1) and ($2::text is null or queue = $2) as matches,
+  step, statement_timestamp() as now
+from (
+  select
+    id, task, queue, priority, state, attempt, crashes, claimed_by, claimed_at, cancel_asked_at,
+    created_at, run_at, promise, progress, progress_note, arguments,
+    row_number() over (order by run_at, id) as step
+  from asyncjobs.job
+  where state = 'scheduled' and run_at >= $5 and (run_at > $5 or id > $6)
+  order by run_at, id
+  limit $3
+) as looked
+where (($1::text is null or task = $1) and ($2::text is null or queue = $2)) or step = $3
+order by run_at, id
+limit $4
