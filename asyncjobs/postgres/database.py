@@ -136,9 +136,8 @@ class Database:
         return None if row is None else next(iter(row.values()))
 
     async def _make_ours(self, connection: asyncpg.Connection) -> None:
-        keep_alive(connection)
-        wanted = {**SETTINGS, "application_name": self.application}
-        await connection.fetch(self.statements["settings"], list(wanted), list(wanted.values()))
+        settings = {**SETTINGS, "application_name": self.application}
+        await make_ours(connection, self.statements, settings)
 
     async def _inspect(self) -> None:
         rows = await self.fetch(self.statements["find_settings"], list(_BREAKS_A_PROMISE))
@@ -149,6 +148,15 @@ class Database:
         ]
         if findings:
             raise UnsafePool(findings)
+
+
+async def make_ours(
+    connection: asyncpg.Connection, statements: Statements, settings: Mapping[str, str]
+) -> None:
+    """Give a new connection our settings; the shortest statement first, against a hasty timeout."""
+    keep_alive(connection)
+    await connection.execute("set statement_timeout = 0")
+    await connection.fetch(statements["settings"], list(settings), list(settings.values()))
 
 
 async def answer(

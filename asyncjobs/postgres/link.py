@@ -30,9 +30,16 @@ from typing import Any, Protocol
 import asyncpg
 
 from asyncjobs.errors import AsyncJobsError, Unavailable
-from asyncjobs.postgres.database import CONNECT_WITHIN, SETTINGS, Row, answer, check_version
+from asyncjobs.postgres.database import (
+    CONNECT_WITHIN,
+    SETTINGS,
+    Row,
+    answer,
+    check_version,
+    make_ours,
+)
 from asyncjobs.postgres.failures import Refused, Unreachable, told, told_of_connecting
-from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, hold_open, keep_alive
+from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, hold_open
 from asyncjobs.postgres.statements import Statements
 
 LINK_ANSWER_WITHIN = 4.0  # seconds
@@ -155,18 +162,21 @@ class Link:
 
     async def leave(self) -> None:
         """End in good order: say that the process has ended, and close."""
-        connection, self.is_up = self._connection, False
+        try:
+            await self.fetch(self._statements["leave"], self.process_id)
+        except Unavailable as error:  # the lock dies with the connection, whatever is said here
+            log.debug("left without a word: %s", error)
+        connection, self._connection = self._connection, None
+        self.is_up = False
         if connection is None:
             return
+        self._guard.forget(connection)
         try:
-            async with asyncio.timeout(2):
-                await connection.fetch(self._statements["leave"], self.process_id)
-                self._guard.forget(connection)
+            async with asyncio.timeout(1):
                 await connection.close()
-        except Exception as error:  # the lock dies with the connection, whatever is said here
-            log.debug("left without a word: %s", error)
+        except Exception as error:
+            log.debug("closed without a word: %s", error)
             connection.terminate()
-        self._connection = None
 
     def outlive_executor(self) -> None:
         """Leave the socket, and so the lock, open to the end of this operating system process."""
@@ -199,10 +209,9 @@ class Link:
 
     async def _greet(self, connection: asyncpg.Connection) -> bool:
         check_version(connection)
-        keep_alive(connection)
         began = time.monotonic()
         say = self._statements
-        await connection.fetch(say["settings"], list(_LINK_SETTINGS), list(_LINK_SETTINGS.values()))
+        await make_ours(connection, say, _LINK_SETTINGS)
         key = secrets.randbits(62)
         if not await connection.fetchval("select pg_try_advisory_lock($1::bigint)", key):
             raise Unreachable("link to Postgres", "a fresh random lock key was taken")

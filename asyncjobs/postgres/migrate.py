@@ -38,6 +38,11 @@ create table if not exists asyncjobs.migration (
   applied_at  timestamptz not null default statement_timestamp()
 );
 """
+_SETTINGS = (
+    "set statement_timeout = 0",
+    "set default_transaction_read_only = off",
+    "set default_transaction_isolation = 'read committed'",
+)
 _FIND = "select number, name, oldest_code from asyncjobs.migration order by number"
 _NOTE = "insert into asyncjobs.migration (number, name, oldest_code) values ($1, $2, $3)"
 _OLDEST = re.compile(r"\A-- oldest code: ([0-9.]+)$", re.MULTILINE)
@@ -88,6 +93,8 @@ async def migrate(connection: asyncpg.Connection, schema: str) -> list[str]:
     check_version(connection)
     try:
         async with asyncio.timeout(PATIENCE):
+            for ours in _SETTINGS:
+                await connection.execute(ours)
             if not _missing(schema, await _applied(connection, schema)):
                 return []
             await _take_turn(connection, schema)
