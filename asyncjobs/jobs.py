@@ -21,13 +21,11 @@ from asyncjobs.engine.executor import Executor, Terms
 from asyncjobs.errors import BadOption, NotConnected
 from asyncjobs.extension import Extension
 from asyncjobs.job import Snapshot
-from asyncjobs.postgres.database import Database
+from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
 from asyncjobs.task import Enqueued, Job, Tasks, check_name
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from asyncjobs.embedded import Server
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,50}")
@@ -63,7 +61,7 @@ class Jobs(Tasks):
         self,
         dsn: str | None = None,
         *,
-        pool: asyncpg.Pool | None = None,
+        pool: Pool | None = None,
         slots: int = 10,
         queues: Queues | None = None,
         schema: str = "asyncjobs",

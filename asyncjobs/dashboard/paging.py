@@ -39,6 +39,7 @@ class Listing:
     start: Position
     back: str = "Newer"
     on: str = "Older"
+    window: int = WINDOW  # rows that a page looks at where filters are narrow
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -61,6 +62,7 @@ LISTINGS: Mapping[JobState | None, Listing] = {
         (-(2**15), FIRST, LEAST_ID),
         "Sooner",
         "Later",
+        window=WINDOW // 5,  # of each queue, and then they are merged
     ),
     JobState.RUNNING: Listing(
         "running", {"claimed_at": "moment", "id": "id"}, (FIRST, LEAST_ID), "Longer", "Shorter"
@@ -106,7 +108,7 @@ async def onwards(
         tuple(shown),
         before=before,
         after=listing.position(last) if last is not None else None,
-        looked_at=WINDOW if last is not None and len(shown) < SIZE else None,
+        looked_at=listing.window if last is not None and len(shown) < SIZE else None,
     )
 
 
@@ -123,7 +125,7 @@ async def backwards(
         tuple(shown),
         before=listing.position(last),
         after=listing.position(shown[-1]) if shown else write_position(place),
-        looked_at=WINDOW if len(shown) < SIZE else None,
+        looked_at=listing.window if len(shown) < SIZE else None,
     )
 
 
@@ -135,7 +137,7 @@ async def walk(
     place: Position,
 ) -> tuple[list[Row], Row | None]:
     """Read the rows of a page, and the row at which to go on: None when the list has ended."""
-    window = WINDOW if filters.are_narrow else SIZE + 1
+    window = listing.window if filters.are_narrow else SIZE + 1
     state = [filters.state] if listing is FINISHED else []
     rows = await reader.rows(
         f"{listing.name}_{way}", filters.task, filters.queue, window, SIZE + 1, *place, *state

@@ -26,6 +26,7 @@ ANSWER_WITHIN = 30.0  # seconds
 CONNECT_WITHIN = 10.0  # seconds
 
 Row = Mapping[str, Any]
+Pool = asyncpg.Pool
 
 SETTINGS: Mapping[str, str] = {
     "default_transaction_isolation": "read committed",

@@ -39,7 +39,7 @@ from asyncjobs.postgres.database import (
     make_ours,
 )
 from asyncjobs.postgres.failures import Refused, Unreachable, told, told_of_connecting
-from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, hold_open
+from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, abandon
 from asyncjobs.postgres.statements import Statements
 
 LINK_ANSWER_WITHIN = 4.0  # seconds
@@ -180,9 +180,10 @@ class Link:
 
     def outlive_executor(self) -> None:
         """Leave the socket, and so the lock, open to the end of this operating system process."""
-        if self._connection is not None:
-            hold_open(self._connection)
-            self._drop()
+        connection, self._connection = self._connection, None
+        self.is_up = False
+        if connection is not None:
+            abandon(connection)
 
     async def _begin(self) -> bool:
         """Connect and greet; tells whether we are another process than before."""

@@ -66,14 +66,16 @@ class ForkGuard:
         self._descriptors.clear()
 
 
-def hold_open(connection: Any) -> int | None:
+def abandon(connection: Any) -> None:
     """
-    Keep the connection's socket open to the end of this operating system process.
+    Leave the connection without a word, and its socket open to the end of this operating system process.
 
     For a plain function that goes on after its executor has gone: the lock must live as long as it does.
     """
     own = _socket_of(connection)
-    return None if own is None else os.dup(own.fileno())
+    if own is not None:
+        os.dup(own.fileno())  # never closed: that is the point
+        connection._transport.abort()  # asyncpg's own terminate() would say goodbye to the server
 
 
 def _socket_of(connection: Any) -> Any:

@@ -1,0 +1,72 @@
+"""Ids are UUIDv7, in order, on the server's time."""
+
+from __future__ import annotations
+
+import time
+from uuid import RFC_4122, UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncjobs.engine.ids import Ids
+
+
+def milliseconds(id: UUID) -> int:
+    return id.int >> 80
+
+
+@given(st.integers(min_value=1, max_value=5_000))
+def test_ids_grow(count: int) -> None:
+    ids = Ids()
+
+    made = [ids.next() for _ in range(count)]
+
+    assert made == sorted(made)
+    assert len(set(made)) == count
+
+
+@given(clock=st.lists(st.integers(0, 2**40), min_size=1, max_size=200))
+def test_ids_grow_when_the_clock_stands_still_or_goes_back(clock: list[int]) -> None:
+    ids = Ids()
+    made = []
+
+    with pytest.MonkeyPatch.context() as patch:
+        for now in clock:
+            patch.setattr(time, "time_ns", lambda now=now: now * 1_000_000)
+            made += [ids.next(), ids.next()]
+
+    assert made == sorted(set(made))
+
+
+def test_more_ids_in_a_millisecond_than_can_be_counted_go_on_in_the_next() -> None:
+    ids = Ids()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: 1_000_000_000)
+        made = [ids.next() for _ in range(10_000)]
+
+    assert made == sorted(set(made))
+    assert milliseconds(made[-1]) - milliseconds(made[0]) <= 3
+
+
+def test_an_id_is_of_version_seven() -> None:
+    id = Ids().next()
+
+    assert id.version == 7
+    assert id.variant == RFC_4122
+
+
+@pytest.mark.parametrize("ahead", [0, 3_600_000, -3_600_000])
+def test_an_id_tells_the_time_of_the_server(ahead: int) -> None:
+    before = time.time_ns() // 1_000_000
+
+    told = milliseconds(Ids(ahead).next()) - ahead
+
+    assert before <= told <= time.time_ns() // 1_000_000
+
+
+def test_two_processes_make_different_ids() -> None:
+    one, other = Ids(), Ids()
+
+    assert not {one.next() for _ in range(1000)} & {other.next() for _ in range(1000)}
