@@ -70,13 +70,13 @@ class CurrentJob:
         Tell how far the job is, from 0 to 1, with a few words.
 
         Returns when it is stored; while one is on its way, later ones of the same job replace each
-        other. Raises BadOption for a fraction outside 0 to 1.
+        other. Raises BadOption for a fraction outside 0 to 1 or a note that is no string.
         """
-        await self._teller.progress(self, _fraction(fraction), note)
+        await self._teller.progress(self, _fraction(fraction), _note(note))
 
     def report(self, fraction: float, note: str = "") -> None:
         """Tell the same without waiting, from a plain function's thread too."""
-        self._teller.report(self, _fraction(fraction), note)
+        self._teller.report(self, _fraction(fraction), _note(note))
 
 
 def current_job() -> CurrentJob:
@@ -97,6 +97,12 @@ def enter(job: CurrentJob) -> None:
 
 
 def _fraction(fraction: float) -> float:
-    if not 0 <= fraction <= 1:
+    if not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
         raise BadOption("fraction", "a number from 0 to 1", fraction)
     return float(fraction)
+
+
+def _note(note: str) -> str:
+    if not isinstance(note, str):
+        raise BadOption("note", "a string", note)
+    return note

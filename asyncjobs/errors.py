@@ -14,7 +14,7 @@ The errors of asyncjobs, all of one tree.
     │   ├── NoAddress                    nobody said where Postgres is
     │   └── UnsafePool                   the pool handed in has settings that break a promise
     ├── SchemaMismatch                   the tables are older or newer than this code
-    │   └── NotPermitted                 the role may not make them
+    │   └── NotPermitted                 the role may not make or use them
     ├── ServerTooOld                     Postgres before 13
     ├── JobNotFound (LookupError)        no such job, or it has been forgotten
     ├── NoResult                         `result()` has none to give
@@ -153,13 +153,13 @@ class SchemaMismatch(AsyncJobsError):
 
 
 class NotPermitted(SchemaMismatch):
-    """The role may not create the tables."""
+    """The role may not create the tables, or not use them."""
 
     def __init__(self, schema: str, role: str, said: str) -> None:
         AsyncJobsError.__init__(
             self,
-            f"role {role!r} may not create or change schema {schema!r} ({said}); run `asyncjobs migrate` "
-            "as a role that may, or hand `asyncjobs migrate --sql` to whoever can",
+            f"role {role!r} may not do what it needs in schema {schema!r} ({said}); run `asyncjobs migrate` "
+            "as a role that may, or hand `asyncjobs migrate --sql` to whoever can, and grant this role its use",
         )
         self.schema, self.role, self.reason = schema, role, said
 

@@ -83,6 +83,10 @@ class Cancel:
 
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reason, str):
+            raise BadOption("Cancel(reason)", "a string", self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

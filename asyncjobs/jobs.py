@@ -19,11 +19,11 @@ from asyncjobs.address import LINGER, find_address, is_development
 from asyncjobs.engine.connection import Connection, Plan
 from asyncjobs.engine.executor import Executor, Terms
 from asyncjobs.errors import BadOption, NotConnected
-from asyncjobs.extension import Extension
+from asyncjobs.extension import Around, Extension, Hears, Serves
 from asyncjobs.job import Snapshot
 from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
-from asyncjobs.task import Enqueued, Job, Tasks, check_name
+from asyncjobs.task import Enqueued, Job, Road, Tasks, check_name
 
 if TYPE_CHECKING:
     from asyncjobs.embedded import Server
@@ -77,6 +77,12 @@ class Jobs(Tasks):
             )
         if not isinstance(drain, timedelta) or drain < timedelta(0):
             raise BadOption("drain", "a timedelta that is not negative", drain)
+        if dsn is not None and not isinstance(dsn, str):
+            raise BadOption("dsn", "the address of Postgres, a string", dsn)
+        if pool is not None and not isinstance(pool, Pool):
+            raise BadOption("pool", "an asyncpg pool", pool)
+        if migrate is not None and not isinstance(migrate, bool):
+            raise BadOption("migrate", "True, False or None", migrate)
         self._dsn = dsn
         self._pool = pool
         self._schema = schema
@@ -87,7 +93,7 @@ class Jobs(Tasks):
             drain,
             _at_least_one("max_crashes", max_crashes),
         )
-        self._extensions = tuple(extensions)
+        self._extensions = _extensions(extensions)
         self._embedded: Server | None = None
         self._connection: Connection | None = None
 
@@ -242,6 +248,13 @@ class Jobs(Tasks):
         return build(self, allow)
 
     @property
+    def road(self) -> Road:
+        """Where jobs are enqueued; raises NotConnected."""
+        if self._road is None:
+            raise NotConnected("enqueue")
+        return self._road
+
+    @property
     def connection(self) -> Connection:
         """What is open while jobs is connected; raises NotConnected."""
         if self._connection is None:
@@ -311,7 +324,7 @@ def _at_least_one(option: str, number: object) -> int:
 def _checked(queues: Queues | None) -> Queues | None:
     if queues is None:
         return None
-    if isinstance(queues, str) or not queues:
+    if isinstance(queues, str) or not isinstance(queues, (Sequence, Mapping)) or not queues:
         raise BadOption("queues", "a list of names, or a mapping of names to slots", queues)
     for queue in queues:
         check_name("queues", queue)
@@ -320,6 +333,17 @@ def _checked(queues: Queues | None) -> Queues | None:
             queue: _at_least_one(f"queues[{queue!r}]", share) for queue, share in queues.items()
         }
     return list(queues)
+
+
+def _extensions(given: object) -> tuple[Extension, ...]:
+    what = "objects with around(), hears() or serve()"
+    if not isinstance(given, Iterable):
+        raise BadOption("extensions", what, given)
+    extensions = tuple(given)
+    for each in extensions:
+        if isinstance(each, type) or not isinstance(each, (Around, Hears, Serves)):
+            raise BadOption("extensions", what, each)
+    return extensions
 
 
 def _version() -> str:

@@ -65,12 +65,14 @@ def exponential(
     short that the first retry hits a service that has not got up yet ("equal jitter" in Marc Brooker's
     comparison, AWS Architecture Blog, 2015).
 
-    Raises BadOption for fewer than one attempt or a pause that is not positive.
+    Raises BadOption for fewer than one attempt, a negative length, or exceptions that are none.
     """
-    _check(max_attempts, base=base, cap=cap, within=within)
+    _check(max_attempts, retry_on, discard_on, within, base=base, cap=cap)
 
     def pause(attempt: int) -> timedelta:
-        nominal = min(cap, base * 2 ** min(attempt - 1, 40))
+        doublings = min(attempt - 1, 1000)
+        seconds = min(cap.total_seconds(), base.total_seconds() * 2.0**doublings)
+        nominal = timedelta(seconds=seconds)
         return nominal * random.uniform(0.5, 1.0)
 
     return Retry(max_attempts, pause, retry_on, discard_on, within)
@@ -87,9 +89,9 @@ def fixed(
     """
     Wait the same `delay` after each failure.
 
-    Raises BadOption for fewer than one attempt or a negative delay.
+    Raises BadOption for fewer than one attempt, a negative delay, or exceptions that are none.
     """
-    _check(max_attempts, delay=delay, within=within)
+    _check(max_attempts, retry_on, discard_on, within, delay=delay)
     return Retry(max_attempts, lambda attempt: delay, retry_on, discard_on, within)
 
 
@@ -98,9 +100,21 @@ def never() -> Retry:
     return Retry(1, lambda attempt: timedelta(0))
 
 
-def _check(max_attempts: int, **lengths: timedelta | None) -> None:
+def _check(
+    max_attempts: object,
+    retry_on: object,
+    discard_on: object,
+    within: object,
+    **lengths: object,
+) -> None:
     if not isinstance(max_attempts, int) or max_attempts < 1:
         raise BadOption("max_attempts", "a whole number from 1", max_attempts)
+    for name, kinds in (("retry_on", retry_on), ("discard_on", discard_on)):
+        for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+            if not isinstance(kind, type) or not issubclass(kind, BaseException):
+                raise BadOption(name, "an exception class or a tuple of them", kinds)
+    if within is not None:
+        lengths["within"] = within
     for name, length in lengths.items():
-        if length is not None and (not isinstance(length, timedelta) or length < timedelta(0)):
+        if not isinstance(length, timedelta) or length < timedelta(0):
             raise BadOption(name, "a timedelta that is not negative", length)

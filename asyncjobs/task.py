@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -73,7 +73,7 @@ class Task(Generic[P, R]):
         self.name = check_name("name", name)
         self.queue = check_name("queue", queue)
         self.priority = check_priority(priority)
-        self.retry = retry
+        self.retry = _check_retry(retry)
         self.timeout = _check_length("timeout", timeout, least=timedelta(milliseconds=1))
         self.keep = _check_length("keep", keep, least=timedelta(0))
         self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
@@ -274,7 +274,7 @@ class Tasks:
         """
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
-            own_name = name or _name_of(function)
+            own_name = _name_of(function) if name is None else name
             if not callable(function) or inspect.isasyncgenfunction(function):
                 raise BadSignature(own_name, "it must be a function, plain or `async def`")
             kind = AsyncTask if inspect.iscoroutinefunction(inspect.unwrap(function)) else PlainTask
@@ -299,8 +299,12 @@ class Tasks:
 
         Raises DuplicateTask, and BadOption for a registry that has a home already.
         """
-        if tasks is self or tasks._home is self:
+        if not isinstance(tasks, Tasks):
+            raise BadOption("tasks", "a registry, Tasks()", tasks)
+        if tasks._home is self:
             return
+        if any(home is tasks for home in self._homes()):
+            raise BadOption("tasks", "a registry that this one is not included in", tasks)
         if tasks._home is not None:
             raise BadOption("tasks", "a registry that is not included elsewhere", tasks)
         for name in tasks.tasks:
@@ -327,14 +331,19 @@ class Tasks:
             "enqueue", "its registry of tasks was never included: jobs.include(tasks) does that"
         )
 
+    def _homes(self) -> Iterator[Tasks]:
+        """Ourselves, where we are included, where that is included …"""
+        home: Tasks | None = self
+        while home is not None:
+            yield home
+            home = home._home
+
     def _add(self, task: Task[..., Any]) -> None:
         self._check_new(task.name, task.function)
         self._tasks[task.name] = task
 
     def _check_new(self, name: str, function: Callable[..., Any] | None = None) -> None:
-        root = self
-        while root._home is not None:
-            root = root._home
+        *_, root = self._homes()
         known = root.tasks.get(name)
         if known is not None and not _is_reload(known.function, function):
             raise DuplicateTask(name)
@@ -342,9 +351,13 @@ class Tasks:
 
 def _is_reload(known: Callable[..., Any], new: Callable[..., Any] | None) -> bool:
     """A module that is imported again brings the same function again; that is no second task."""
-    places = [getattr(getattr(f, "__code__", None), "co_filename", None) for f in (known, new)]
-    lines = [getattr(getattr(f, "__code__", None), "co_firstlineno", None) for f in (known, new)]
-    return places[0] is not None and places[0] == places[1] and lines[0] == lines[1]
+    return new is not None and _place(known) is not None and _place(known) == _place(new)
+
+
+def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
+    inner = inspect.unwrap(function)
+    code = getattr(inner, "__code__", None)
+    return None if code is None else (code.co_filename, inner.__qualname__)
 
 
 def _name_of(function: Callable[..., Any]) -> str:
@@ -372,6 +385,12 @@ def check_priority(priority: object) -> int:
             "priority", "a whole number from -32768 to 32767, lower goes first", priority
         )
     return priority
+
+
+def _check_retry(retry: object) -> Retry:
+    if not isinstance(retry, Retry):
+        raise BadOption("retry", "a policy such as exponential(5), fixed(delay) or never()", retry)
+    return retry
 
 
 def _check_length(option: str, length: object, least: timedelta) -> timedelta | None:

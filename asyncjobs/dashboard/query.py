@@ -47,6 +47,9 @@ class Filters:
     def wide(self) -> Filters:
         return Filters(self.state)
 
+    def of_task(self, task: str) -> Filters:
+        return Filters(task=task)
+
     def of_queue(self, queue: str) -> Filters:
         return replace(self, queue=queue)
 

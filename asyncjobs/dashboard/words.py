@@ -10,13 +10,13 @@ from asyncjobs.job import JobState
 
 SPACE = "\N{NO-BREAK SPACE}"
 MINUTE, HOUR, DAY = 60, 3600, 86400
-FINE = (
-    (0.0095, 1000, ".1f", "ms"),
-    (0.9995, 1000, ".0f", "ms"),
-    (9.95, 1, ".1f", "s"),
-    (59.5, 1, ".0f", "s"),
+FINE = ((0.0095, 1000, ".1f", "ms"), (0.9995, 1000, ".0f", "ms"), (9.95, 1, ".1f", "s"))
+COARSE = (
+    (DAY, "d", HOUR, "h"),
+    (HOUR, "h", MINUTE, "min"),
+    (MINUTE, "min", 1, "s"),
+    (1, "s", 1, ""),
 )
-COARSE = ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s"))
 
 ABOUT: Mapping[JobState | None, str] = {
     None: "Jobs appear here as soon as one is enqueued.",
@@ -38,7 +38,7 @@ def duration(seconds: float | None) -> str:
     for until, scale, form, unit in FINE:
         if seconds < until:
             return f"{seconds * scale:{form}}{SPACE}{unit}"
-    whole = round(seconds)
+    whole = max(int(seconds), 10)  # not rounded, as `rough` does not
     size, unit, smaller, small = next(step for step in COARSE if whole >= step[0])
     rest = whole % size // smaller
     return f"{whole // size}{SPACE}{unit}" + (f"{SPACE}{rest}{SPACE}{small}" if rest else "")

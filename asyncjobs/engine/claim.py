@@ -6,6 +6,9 @@ by the safety poll. It reserves the free slots, asks for as many jobs, and start
 when there is nothing left that it could see: "saw more than I got" means that others hold some of what
 was seen, and asks again at once, with more candidates for each slot.
 
+Where less was asked for than there are free slots (a queue's share is used up, or a suspect is running and
+must run alone), something may have been left behind: then the next slot that becomes free wakes the loop.
+
 The bell is heard before the claim is sent: a wake that comes while the claim is on its way is not lost.
 A claim without an answer may have made jobs ours that we do not know of; the beat sorts that out.
 """
@@ -19,6 +22,7 @@ from collections.abc import Callable, Iterable
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.runs import Runs
+from asyncjobs.job import Claimed
 from asyncjobs.postgres.failures import InDoubt, NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 
@@ -43,7 +47,8 @@ class Claimer:
         doubt: Callable[[], None],
         backlog: Callable[[], int],
     ) -> None:
-        self.bell = Bell()
+        self._bell = Bell()
+        self._left_behind = False
         self.is_open = False
         self._ledger = ledger
         self._runs = runs
@@ -66,38 +71,41 @@ class Claimer:
         """Jobs of these queues are ready: claim, if they are ours to serve."""
         if self._all_queues:
             self._queues.update(dict.fromkeys(queues))
-        self.bell.ring()
+        self._bell.ring()
+
+    def open(self) -> None:
+        """Claim from now on, and look at once."""
+        self.is_open = True
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Claim nothing from now on."""
+        self.is_open = False
+        self._bell.ring()
+
+    def slot_freed(self) -> None:
+        """There is a free slot, or the finisher has caught up."""
+        if self._left_behind:
+            self._bell.ring()
 
     async def serve(self) -> None:
         """Claim whenever there is a slot and something may be ready."""
         while True:
-            await self.bell.heard()
+            await self._bell.heard()
             while self.is_open and await self._claim():
                 pass
 
     async def _claim(self) -> bool:
-        """Claim once; tells whether to look again."""
+        """Claim once; tells whether to look again at once."""
         slots = self._runs.slots
-        while self.is_open and (
-            slots.free <= 0 or self._backlog() > 2 * slots.total + MOST_AT_ONCE
-        ):
-            await self._runs.slot_freed.heard()
-        rooms = slots.ask(self._queues, MOST_AT_ONCE)
-        if not rooms or not self.is_open:
-            slots.answered()
+        rooms = {} if self._is_behind else slots.ask(self._queues, MOST_AT_ONCE)
+        demand, suspects = slots.asked, int(self._runs.suspects == 0)
+        shares = [rooms.get(queue, 0) for queue in self._queues]
+        self._left_behind = not suspects or not demand or min(shares) < demand
+        if not rooms:
             return False
-        demand = slots.asked
-        got, saw = 0, 0
-        spread = 1
         try:
-            while not got:
-                jobs, saw = await self._ledger.claim(
-                    rooms, demand, sorted(self._runs.unknown), int(self._runs.suspects == 0), spread
-                )
-                got = len(jobs)
-                if got or not saw or spread == SPREAD:
-                    break
-                spread = SPREAD
+            jobs, saw = await self._ask(rooms, demand, suspects)
         except NoAnswer as error:
             if isinstance(error, InDoubt):
                 self._doubt()
@@ -108,6 +116,21 @@ class Claimer:
         for job in jobs:
             self._runs.start_claimed(job)
             self._emit(events.Claimed(job.id, job.task, job.queue, job.attempt))
-        if saw > got and got < demand:
+        if len(jobs) < saw and len(jobs) < demand:
             await asyncio.sleep(AGAIN_AFTER)
-        return got == demand or saw > got
+        return len(jobs) == demand or len(jobs) < saw
+
+    async def _ask(
+        self, rooms: dict[str, int], demand: int, suspects: int
+    ) -> tuple[list[Claimed], int]:
+        """Ask for as many as there are slots, and of more candidates when others hold the first."""
+        unknown = sorted(self._runs.unknown)
+        jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, 1)
+        if saw and not jobs:
+            jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, SPREAD)
+        return jobs, saw
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the finisher has more to record than it should have."""
+        return self._backlog() > 2 * self._runs.slots.total + MOST_AT_ONCE

@@ -19,7 +19,7 @@ class Commits:
     """What is to be done when transactions commit, by connection."""
 
     def __init__(self) -> None:
-        self._watched: WeakKeyDictionary[Any, list[Act]] = WeakKeyDictionary()
+        self._watched: WeakKeyDictionary[Any, _Transaction] = WeakKeyDictionary()
 
     def after(self, connection: Any, act: Act) -> None:
         """Do it when the connection's open transaction commits, at once when there is none, else never."""
@@ -28,21 +28,45 @@ class Commits:
             return
         # A pool lends proxies; what is watched is the connection behind it.
         inner = getattr(connection, "_con", None) or connection
-        waiting = self._watched.get(inner)
-        if waiting is not None:
-            waiting.append(act)
-            return
-        acts = self._watched[inner] = [act]
+        watched = self._watched.get(inner)
+        if watched is None:
+            watched = self._watched[inner] = _Transaction(lambda: self._watched.pop(inner, None))
+            watched.watch(inner)
+        watched.acts.append(act)
 
+
+class _Transaction:
+    """One open transaction: what to do when it commits, less what its savepoints take back."""
+
+    def __init__(self, over: Act) -> None:
+        self.acts: list[Act] = []
+        self._marks: dict[str, int] = {}
+        self._over = over
+
+    def watch(self, connection: Any) -> None:
         def on_query(query: Any) -> None:
-            word = query.query.lstrip().lower()
-            if word.startswith(("rollback to", "release")):
-                return
-            if word.startswith(("commit", "end", "rollback", "abort", "prepare transaction")):
-                inner.remove_query_logger(on_query)
-                self._watched.pop(inner, None)
-                if word.startswith(("commit", "end")) and query.exception is None:
-                    for each in acts:
-                        each()
+            words = query.query.lower().rstrip("; \n").split()
+            if words and self._hear(words, failed=query.exception is not None):
+                connection.remove_query_logger(on_query)
+                self._over()
 
-        inner.add_query_logger(on_query)
+        connection.add_query_logger(on_query)
+
+    def _hear(self, words: list[str], *, failed: bool) -> bool:
+        """Tells whether the transaction is over."""
+        verb, name = words[0], words[-1]
+        if verb == "savepoint":
+            self._marks[name] = len(self.acts)
+        elif verb == "rollback" and "to" in words:
+            # One that we do not know was set before the first job was stored: all go.
+            del self.acts[self._marks.get(name, 0) :]
+        elif verb in ("commit", "end") and not failed:
+            for act in self.acts:
+                act()
+            return True
+        return words[:2] in _ENDS or (
+            verb in ("commit", "end", "rollback", "abort") and "to" not in words
+        )
+
+
+_ENDS = (["prepare", "transaction"],)

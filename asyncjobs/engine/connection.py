@@ -137,6 +137,7 @@ class Connection:
         self.executor = executor
         self._waker.local = executor
         self._waker.me = lambda: executor.process_id
+        await executor.prepare()
         lives = self._spawn("executor", executor.live)
         up = asyncio.ensure_future(executor.is_up.wait())
         await asyncio.wait([up, lives], timeout=LINK_WITHIN, return_when=asyncio.FIRST_COMPLETED)

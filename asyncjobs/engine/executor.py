@@ -105,6 +105,7 @@ class Executor(Local):
             doubt=self.doubt,
             backlog=lambda: len(self._finisher),
         )
+        self.runs.slot_freed = self._claimer.slot_freed
         self._promoter = Promoter(self._ledger, waker.ready)
         self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, emit)
         self._poller = Poller(self._ledger, self._found)
@@ -129,14 +130,17 @@ class Executor(Local):
         """Start nothing more; called at the first signal, before the lifespan ends."""
         if not self.is_draining:
             self.is_draining = True
-            self._claimer.is_open = False
-            self.runs.slot_freed.ring()
+            self._claimer.close()
             log.info("draining: %d jobs are running", len(self.runs.live))
 
     def stop(self) -> None:
         """Drain and end."""
         self.begin_draining()
         self._stopping.set()
+
+    async def prepare(self) -> None:
+        """See to the archive once, before the first job can end."""
+        await self._pruner.tend()
 
     async def live(self) -> None:
         """Run every service until `stop()`, then drain; to be awaited as a task of its own."""
@@ -150,8 +154,9 @@ class Executor(Local):
             "poll": self._poller.serve,
             "prune": self._pruner.serve,
             "progress": self._reporter.serve,
-            **{type(each).__name__: each.serve for each in self._serving},
         }
+        for number, each in enumerate(self._serving, 1):
+            services[f"{type(each).__name__} (extension {number})"] = each.serve
         async with anyio.create_task_group() as group:
             for name, serve in services.items():
                 group.start_soon(keep, name, serve, self.troubles, name=f"asyncjobs {name}")
@@ -196,15 +201,14 @@ class Executor(Local):
         self._presence.doubt()
         self._rescuer.look_for_a_while()
         self._poller.poll_now()
-        self._claimer.is_open = not self.is_draining
-        self._claimer.bell.ring()
+        if not self.is_draining:
+            self._claimer.open()
         self._waker.say(hello=self.process_id)
         self.is_up.set()
 
     async def on_lost(self, error: Unavailable) -> None:
         """The link is gone: no claims, and a lease for what runs."""
-        self._claimer.is_open = False
-        self.runs.slot_freed.ring()
+        self._claimer.close()
         self._presence.look_up()
 
     async def on_refused(self, error: Unavailable) -> None:
@@ -214,14 +218,20 @@ class Executor(Local):
     def on_message(self, payload: str) -> None:
         """Another process said something."""
         for words in self._waker.hear(payload):
-            if "busy" in words:
-                self._rescuer.is_busy(int(words["busy"]))
-            if "calm" in words:
-                self._rescuer.is_calm(int(words["calm"]))
-            if "hello" in words:
-                self._presence.announce()
-            if "stop" in words and words.get("process") == self.process_id:
-                self.stop_job(UUID(words["stop"]))
+            try:
+                self._understand(words)
+            except (ValueError, TypeError) as error:
+                log.warning("another process said what makes no sense: %s", error)
+
+    def _understand(self, words: Mapping[str, Any]) -> None:
+        if "busy" in words:
+            self._rescuer.is_busy(int(words["busy"]))
+        if "calm" in words:
+            self._rescuer.is_calm(int(words["calm"]))
+        if "hello" in words:
+            self._presence.announce()
+        if "stop" in words and words.get("process") == self.process_id:
+            self.stop_job(UUID(str(words["stop"])))
 
     # What a wake does here (Local).
 

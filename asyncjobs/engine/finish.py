@@ -150,7 +150,7 @@ class Finisher:
                     self._tell(run.job.task, run.job.queue, run.job.attempt, settled, state)
             elif run is not None and not (in_doubt and _leaves_no_trace(settled)):
                 self._emit(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
-        self._runs.slot_freed.ring()  # the claimer may wait for us to catch up
+        self._runs.slot_freed()  # the claimer may wait for us to catch up
 
     def _tell(self, task: str, queue: str, attempt: int, settled: Settled, state: JobState) -> None:
         outcome = settled.outcome

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
@@ -39,6 +40,7 @@ class Reporter:
         self._process = process
         self._doubt = doubt
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._latest: dict[UUID, _Report] = {}
         self._bell = Bell()
 
@@ -48,7 +50,10 @@ class Reporter:
 
     def report(self, job: CurrentJob, fraction: float, note: str) -> None:
         """Take a report, from any thread."""
-        self._loop.call_soon_threadsafe(self._take, job.id, job.fence, fraction, note)
+        if threading.get_ident() == self._thread:
+            self._take(job.id, job.fence, fraction, note)
+        else:
+            self._loop.call_soon_threadsafe(self._take, job.id, job.fence, fraction, note)
 
     async def serve(self) -> None:
         """Store what was reported."""

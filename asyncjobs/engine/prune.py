@@ -29,14 +29,17 @@ class Pruner:
     def __init__(self, ledger: Ledger, tasks: Callable[[], Mapping[str, Task[..., Any]]]) -> None:
         self._ledger = ledger
         self._tasks = tasks
+        self._pause = EVERY
 
     async def serve(self) -> None:
-        """Tend it now, and every hour."""
+        """Tend it every hour, and sooner when something was in the way."""
         while True:
-            await asyncio.sleep(await self.tend())
+            await asyncio.sleep(self._pause)
+            await self.tend()
 
-    async def tend(self) -> float:
-        """Tend it once; gives the seconds until it should be done again."""
+    async def tend(self) -> None:
+        """Tend it once."""
+        self._pause = BUSY_AGAIN_AFTER
         kept = {KEEP_DAYS, KEEP_FAILED_DAYS}
         for task in self._tasks().values():
             kept |= {task.keep_days(JobState.SUCCEEDED), task.keep_days(JobState.FAILED)}
@@ -45,11 +48,10 @@ class Pruner:
             deeds = await self._ledger.tend(sorted(kept), max(kept))
         except NoAnswer as error:
             log.warning("the archive was not tended: %s", error)
-            return BUSY_AGAIN_AFTER
+            return
         for day, deed in deeds:
             log.log(
                 logging.INFO if deed == "busy" else logging.DEBUG, "archive of %s: %s", day, deed
             )
-        if any(deed == "busy" for _, deed in deeds):
-            return BUSY_AGAIN_AFTER
-        return EVERY * random.uniform(0.9, 1.1)
+        if not any(deed == "busy" for _, deed in deeds):
+            self._pause = EVERY * random.uniform(0.9, 1.1)

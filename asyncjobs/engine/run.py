@@ -24,7 +24,7 @@ import anyio.to_thread
 
 from asyncjobs.codec import Codec
 from asyncjobs.current import CurrentJob, Teller, enter
-from asyncjobs.engine.story import one_line, whole
+from asyncjobs.engine.story import LINE, one_line, storable, whole
 from asyncjobs.errors import ArgumentsDoNotFit, JobTimedOut, ResultNotStorable, Stopped
 from asyncjobs.extension import Around
 from asyncjobs.job import Cancel, Claimed, JobState, Outcome, Snooze
@@ -85,6 +85,8 @@ class Run:
             args, kwargs = self.task.codec.load(self.job.arguments)
         except ArgumentsDoNotFit as error:
             return Outcome(JobState.FAILED, "failed", error=one_line(error))
+        except Exception as error:  # a validator of the user's own
+            return given_up(error)
         timer = self._set_timer()
         if self.task.is_async:
             self._body = asyncio.current_task()
@@ -119,11 +121,15 @@ class Run:
         if isinstance(result, Snooze):
             return _again("snoozed", result.delay, counts=False)
         if isinstance(result, Cancel):
-            return Outcome(JobState.CANCELLED, "cancelled", error=result.reason or None)
+            return Outcome(
+                JobState.CANCELLED, "cancelled", error=storable(result.reason, LINE) or None
+            )
         try:
             return Outcome(JobState.SUCCEEDED, "succeeded", result=codec.dump_result(result))
         except ResultNotStorable as error:
             return Outcome(JobState.FAILED, "failed", error=one_line(error))
+        except Exception as error:  # a serializer of the user's own
+            return given_up(error)
 
     def _stopped(self, error: BaseException) -> Outcome:
         """It ended by cancellation: ours, or one that nobody asked for, which is a failure."""
@@ -143,10 +149,18 @@ class Run:
     def _tried(self, error: BaseException, traceback: str) -> Outcome:
         """It failed: again later, or never."""
         age = timedelta(seconds=self.job.age + time.monotonic() - self.began)
-        pause = self.task.retry.after(error, self.job.attempt, age)
+        try:
+            pause = self.task.retry.after(error, self.job.attempt, age)
+        except Exception as second:  # a policy of the user's own
+            return given_up(second)
         if pause is None:
             return Outcome(JobState.FAILED, "failed", error=one_line(error), traceback=traceback)
         return _again("failed", pause, error=one_line(error), traceback=traceback)
+
+
+def given_up(error: BaseException) -> Outcome:
+    """Something around the function failed, in a way that another attempt would not change."""
+    return Outcome(JobState.FAILED, "failed", error=one_line(error), traceback=whole(error))
 
 
 def _again(story: str, pause: timedelta, **more: Any) -> Outcome:

@@ -13,8 +13,7 @@ import anyio
 
 from asyncjobs import events
 from asyncjobs.current import Teller
-from asyncjobs.engine.bell import Bell
-from asyncjobs.engine.run import Run, Stop
+from asyncjobs.engine.run import Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
 from asyncjobs.extension import Around
 from asyncjobs.job import Claimed, JobState, Outcome, Settled
@@ -47,7 +46,6 @@ class Runs:
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
         self.has_none = asyncio.Event()
         self.has_none.set()
-        self.slot_freed = Bell()
         self._tasks = tasks
         self._arounds = arounds
         self._teller = teller
@@ -58,6 +56,7 @@ class Runs:
         self._bodies: set[asyncio.Task[None]] = set()
         self.settle: Settle = lambda settled: None
         self.first_started: Callable[[], None] = lambda: None
+        self.slot_freed: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -126,7 +125,11 @@ class Runs:
         job = run.job
         self._emit(events.Started(job.id, job.task, job.queue, job.attempt))
         began = time.perf_counter()
-        outcome = await run.perform(self._arounds, self._threads)
+        try:
+            outcome = await run.perform(self._arounds, self._threads)
+        except Exception as error:  # a bug of ours must not keep the slot and the row for ever
+            log.exception("job %s was not run properly", job.id)
+            outcome = given_up(error)
         self._end(run, outcome, time.perf_counter() - began)
 
     def _end(self, run: Run, outcome: Outcome, ran: float) -> None:
@@ -177,4 +180,4 @@ class Runs:
 
     def _give(self, queue: str) -> None:
         self.slots.give(queue)
-        self.slot_freed.ring()
+        self.slot_freed()

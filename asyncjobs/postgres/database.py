@@ -12,7 +12,9 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -46,6 +48,8 @@ SETTINGS: Mapping[str, str] = {
     "plan_cache_mode": "force_generic_plan",
 }
 """What our sessions pin; those that a server does not know (idle_session_timeout before 14) are left out."""
+
+_PLAIN = {"uuid": UUID, "jsonb": str, "timestamptz": datetime, "text": str}
 
 _BREAKS_A_PROMISE = {
     "default_transaction_isolation": ("read committed",),
@@ -107,7 +111,7 @@ class Database:
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
                 connection = await self._pool.acquire()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except Exception as error:  # a DSN that cannot be parsed is a ValueError, for one
             raise told_of_connecting("connect to Postgres", error) from error
         try:
             yield connection
@@ -146,6 +150,11 @@ class Database:
             f"{row['name']} is {row['value']!r}, and must be {' or '.join(_BREAKS_A_PROMISE[row['name']])}"
             for row in rows
             if row["value"] not in _BREAKS_A_PROMISE[row["name"]]
+        ]
+        findings += [
+            f"its connections have a codec of their own for {name}; pass a dsn and let jobs have two of its own"
+            for name, value in (await self.fetch(self.statements["find_codecs"]))[0].items()
+            if not isinstance(value, _PLAIN[name])
         ]
         if findings:
             raise UnsafePool(findings)

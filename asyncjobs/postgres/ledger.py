@@ -290,13 +290,13 @@ def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:
 
 def _in_sql_order(request: Request) -> tuple[Any, ...]:
     return (
-        request.id, request.task, request.queue, request.priority,
-        request.run_at, request.delay, request.arguments,
+        str(request.id), request.task, request.queue, request.priority,
+        None if request.run_at is None else request.run_at.isoformat(), request.delay, request.arguments,
     )  # fmt: skip
 
 
 def _stored(rows: Sequence[Row]) -> list[Stored]:
-    return [Stored(row["id"], row["state"], row["due_in"], row["fence"]) for row in rows]
+    return [Stored(UUID(row["id"]), row["state"], row["due_in"], row["fence"]) for row in rows]
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -152,6 +152,9 @@ async def _applied(connection: Any, schema: str) -> Sequence[Any]:
         rows: Sequence[Any] = await connection.fetch(in_schema(_FIND, schema))
     except (asyncpg.exceptions.UndefinedTableError, asyncpg.exceptions.InvalidSchemaNameError):
         return []
+    except asyncpg.exceptions.InsufficientPrivilegeError as error:
+        role = await connection.fetchval("select current_user")
+        raise NotPermitted(schema, role, str(error)) from error
     return rows
 
 

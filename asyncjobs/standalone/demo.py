@@ -75,7 +75,8 @@ def listening(host: str, port: int | None) -> Iterator[socket.socket]:
             listener = socket.create_server((host, candidate), family=family)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or candidate == last:
-                raise CannotListen(host, candidate, error.strerror or str(error)) from error
+                reason = str(error.strerror).partition(" (")[0]
+                raise CannotListen(host, candidate, reason) from error
         else:
             with listener:
                 yield listener

@@ -23,22 +23,22 @@ opening as materialized (
 insert into asyncjobs.job
   (id, task, queue, priority, state, run_at, promise, arguments, attempt, fence, claimed_by, claimed_at)
 select
-  wanted.id, wanted.task, wanted.queue, wanted.priority,
+  wanted.id::uuid, wanted.task, wanted.queue, wanted.priority,
   case when due.at > statement_timestamp() then 'scheduled' when start.now then 'running' else 'ready' end,
-  due.at, due.at, wanted.arguments,
+  due.at, due.at, wanted.arguments::jsonb,
   case when start.now then 1 else 0 end,
   case when start.now then 1 else 0 end,
   case when start.now then $9::bigint end,
   case when start.now then statement_timestamp() end
 from unnest(
-  $1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::timestamptz[], $6::double precision[],
-  $7::jsonb[], $8::boolean[]
+  $1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::double precision[],
+  $7::text[], $8::boolean[]
 ) as wanted (id, task, queue, priority, run_at, delay, arguments, wish)
 cross join opening
 cross join lateral (
-  select coalesce(wanted.run_at, statement_timestamp() + wanted.delay * interval '1 second') as at
+  select coalesce(wanted.run_at::timestamptz, statement_timestamp() + wanted.delay * interval '1 second') as at
 ) as due
 cross join lateral (
   select wanted.wish and opening.is_open and due.at <= statement_timestamp() as now
 ) as start
-returning id, state, date_part('epoch', run_at - statement_timestamp()) as due_in, fence
+returning id::text, state, date_part('epoch', run_at - statement_timestamp()) as due_in, fence

@@ -2,6 +2,6 @@
 -- second statement with a fresh snapshot, because `not exists` in the first waits for the mover and then
 -- decides by what it saw before.
 delete from asyncjobs.job
-where job.id = any ($1::uuid[]) and job.fence = 0
+where job.id = any ($1::text[]::uuid[]) and job.fence = 0
   and exists (select from asyncjobs.finished where finished.id = job.id)
 returning id
