@@ -13,17 +13,18 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from asyncjobs.errors import (
     ArgumentsDoNotFit,
     ArgumentsNotStorable,
     BadSignature,
+    ResultNotReadable,
     ResultNotStorable,
 )
 from asyncjobs.job import Cancel, Snooze
@@ -31,6 +32,7 @@ from asyncjobs.job import Cancel, Snooze
 LIMIT = 1024 * 1024  # bytes of JSON, arguments and results alike
 
 _CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
+_REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SECRETS = (SecretStr, SecretBytes)
 
@@ -104,14 +106,8 @@ class Codec:
     def _storable(adapter: TypeAdapter[Any], value: Any) -> str:
         data = adapter.serializer.to_json(value)
         _check(data)
-        if b"null" in data:
-            # A model brings settings of its own, under which NaN became null: it would not load.
-            try:
-                adapter.validator.validate_json(data)
-            except ValidationError as error:
-                raise ValueError(
-                    f"it would not load again, as when NaN in a model became null: {_told(error, skip=0)}"
-                ) from None
+        if b"null" in data or _REPLACED in data:
+            _check_that_it_loads(adapter, data, value)
         return data.decode()
 
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +216,24 @@ def _check(data: bytes) -> None:
             from_json(data, allow_inf_nan=False)
         except ValueError:
             raise ValueError("a number is NaN or infinite, which JSON cannot hold") from None
+
+
+def _check_that_it_loads(adapter: TypeAdapter[Any], data: bytes, value: Any) -> None:
+    """
+    Raise ValueError for what pydantic has changed without a word.
+
+    A model brings settings of its own, under which NaN becomes null. Half a character (a lone
+    surrogate) in the key of a dict becomes the replacement character.
+    """
+    try:
+        loaded = adapter.validator.validate_json(data)
+    except ValidationError as error:
+        told = _told(error, skip=0)
+        raise ValueError(
+            f"it would not load again, as when NaN in a model became null: {told}"
+        ) from None
+    if _REPLACED in data and loaded != value:
+        raise ValueError("a string holds half a character (a lone surrogate)")
 
 
 def _told(error: ValidationError, skip: int = 1) -> str:

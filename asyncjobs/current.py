@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -63,7 +63,7 @@ class CurrentJob:
         """When its timeout ends, on this machine's clock; None without a timeout."""
         if self._ends is None:
             return None
-        return datetime.now(timezone.utc) + timedelta(seconds=self._ends - time.monotonic())
+        return datetime.now(UTC) + timedelta(seconds=self._ends - time.monotonic())
 
     async def progress(self, fraction: float, note: str = "") -> None:
         """

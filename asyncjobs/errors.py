@@ -119,7 +119,10 @@ class Unavailable(AsyncJobsError):
     """Postgres did not answer in time, or refused."""
 
     def __init__(self, wanted: str, cause: BaseException | str) -> None:
-        words = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, TimeoutError) and not str(cause):
+            words = "there was no answer in time"
+        else:
+            words = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         super().__init__(f"could not {wanted}: {words}")
         self.wanted, self.reason = wanted, words
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from asyncjobs.errors import BadOption
 
 
-class JobState(str, Enum):
+class JobState(StrEnum):
     """Where a job stands. The first four are in the hot table, the last three in the archive."""
 
     HELD = "held"
@@ -22,8 +22,6 @@ class JobState(str, Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-    __str__ = str.__str__
 
     @property
     def is_final(self) -> bool:

@@ -96,6 +96,7 @@ class Jobs(Tasks):
         self._extensions = _extensions(extensions)
         self._embedded: Server | None = None
         self._connection: Connection | None = None
+        self._is_open = False
 
     @property
     def development(self) -> bool:
@@ -188,7 +189,8 @@ class Jobs(Tasks):
         left last, so that what it opens is there for the jobs, to their end.
         """
         if isinstance(app_or_own, Starlette):
-            return self.running(kind="web")
+            # Not `running`: what a lifespan yields, other than None, Starlette takes for state.
+            return self._connected("web", self._terms)
         own = cast("Lifespan[Any]", app_or_own)
 
         @asynccontextmanager
@@ -273,13 +275,14 @@ class Jobs(Tasks):
 
     @asynccontextmanager
     async def _connected(self, kind: str | None, terms: Terms) -> AsyncIterator[None]:
-        if self._connection is not None:
+        if self._is_open:
             raise NotConnected(
                 "connect", "jobs is connected already, and one process has one executor"
             )
-        for task in self.tasks.values():
-            task.codec.prepare()
+        self._is_open = True
         try:
+            for task in self.tasks.values():
+                task.codec.prepare()
             address = None if self._pool is not None and self._dsn is None else await self.address()
             plan = Plan(
                 address=address,
@@ -301,6 +304,7 @@ class Jobs(Tasks):
                     await connection.drain()
                     self._connection, self._road = None, None
         finally:
+            self._is_open = False
             server, self._embedded = self._embedded, None
             if server is not None:
                 server.close()

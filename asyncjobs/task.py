@@ -9,10 +9,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from uuid import UUID
-
-from typing_extensions import Self
 
 from asyncjobs.codec import Codec
 from asyncjobs.errors import BadOption, BadSignature, DuplicateTask, NotConnected

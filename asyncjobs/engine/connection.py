@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import anyio
-from typing_extensions import Self
 
 from asyncjobs import events
 from asyncjobs.engine import identity

@@ -17,7 +17,7 @@ def machine() -> str | None:
     None where the system does not tell (no /proc): then nobody's death can be proved there.
     """
     try:
-        return f"{_BOOT.read_text().strip()} {os.readlink(_PIDS)}"
+        return f"{_BOOT.read_text().strip()} {_PIDS.readlink()}"
     except OSError:
         return None
 

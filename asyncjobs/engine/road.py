@@ -58,11 +58,13 @@ class OpenRoad:
     async def result(self, id: UUID, timeout: timedelta | None) -> str | None:
         """Wait for the end of a job and give what is stored of its result."""
         self._check_loop("wait for a result")
-        try:
-            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-                ending = await self._ended(id)
-        except TimeoutError:
-            raise ResultTimeout(id, timeout or timedelta(0)) from None
+        ending = await self._ledger.ending(id)
+        if not ending.state.is_final:
+            try:
+                async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
+                    ending = await self._ended(id)
+            except TimeoutError:
+                raise ResultTimeout(id, timeout or timedelta(0)) from None
         if ending.state is JobState.SUCCEEDED:
             return ending.result
         if ending.state is JobState.CANCELLED:

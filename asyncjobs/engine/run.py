@@ -26,7 +26,7 @@ from asyncjobs.codec import Codec
 from asyncjobs.current import CurrentJob, Teller, enter
 from asyncjobs.engine.story import LINE, one_line, storable, whole
 from asyncjobs.errors import ArgumentsDoNotFit, JobTimedOut, ResultNotStorable, Stopped
-from asyncjobs.extension import Around
+from asyncjobs.extension import Around, CallNext
 from asyncjobs.job import Cancel, Claimed, JobState, Outcome, Snooze
 from asyncjobs.task import Task
 
@@ -49,7 +49,7 @@ _GIVES_BACK = (Stop.SHUTDOWN, Stop.CUT_OFF)
 class Run:
     """A job that is ours, from the moment it is claimed to the moment its outcome is recorded."""
 
-    __slots__ = ("current", "ended", "job", "stop", "task", "_again", "_body", "began")
+    __slots__ = ("_again", "_body", "began", "current", "ended", "job", "stop", "task")
 
     def __init__(self, job: Claimed, task: Task[..., Any], teller: Teller) -> None:
         self.job = job
@@ -82,34 +82,37 @@ class Run:
             return self._stopped(asyncio.CancelledError())
         enter(self.current)
         try:
-            args, kwargs = self.task.codec.load(self.job.arguments)
+            call = self._call(arounds, threads)
         except ArgumentsDoNotFit as error:
             return Outcome(JobState.FAILED, "failed", error=one_line(error))
         except Exception as error:  # a validator of the user's own
             return given_up(error)
         timer = self._set_timer()
-        if self.task.is_async:
-            self._body = asyncio.current_task()
-            call = partial(self.task.function, *args, **kwargs)
-        else:
-            call = partial(_in_thread, partial(self.task.function, *args, **kwargs), threads)
         try:
-            for around in reversed(arounds):
-                call = partial(around.around, self.current, call)
-            result = await call()
+            return self._returned(self.task.codec, await call())
         except asyncio.CancelledError as error:
             return self._stopped(error)
         except GeneratorExit:
             raise
         except BaseException as error:
             return self._failed(error)
-        else:
-            return self._returned(self.task.codec, result)
         finally:
             self.ended = True
             for handle in (timer, self._again):
                 if handle is not None:
                     handle.cancel()
+
+    def _call(self, arounds: Sequence[Around], threads: anyio.CapacityLimiter) -> CallNext:
+        """Load the arguments, and wrap the function in its thread and its middleware."""
+        args, kwargs = self.task.codec.load(self.job.arguments)
+        call: CallNext = partial(self.task.function, *args, **kwargs)
+        if self.task.is_async:
+            self._body = asyncio.current_task()
+        else:
+            call = partial(_in_thread, call, threads)
+        for around in reversed(arounds):
+            call = partial(around.around, self.current, call)
+        return call
 
     def _set_timer(self) -> asyncio.TimerHandle | None:
         if self.task.timeout is None:

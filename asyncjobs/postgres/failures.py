@@ -6,7 +6,6 @@ import asyncpg
 
 from asyncjobs.errors import Unavailable
 
-
 _STOPPING = ("57P01", "57P02", "57P03")
 
 

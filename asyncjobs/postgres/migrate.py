@@ -74,13 +74,11 @@ def migrations(schema: str) -> list[Migration]:
 def script(schema: str) -> str:
     """Give all migrations as one script for psql, or for another tool's migration."""
     parts = ["begin;", in_schema(_BOOT, schema).strip()]
-    for migration in migrations(schema):
-        note = f"({migration.number}, '{migration.name}', '{migration.oldest_code}')"
-        parts.append(migration.sql.strip())
-        parts.append(
-            in_schema("insert into asyncjobs.migration (number, name, oldest_code) values ", schema)
-            + f"{note};"
-        )
+    note = in_schema(_NOTE, schema)
+    for each in migrations(schema):
+        values = (str(each.number), f"'{each.name}'", f"'{each.oldest_code}'")
+        parts.append(each.sql.strip())
+        parts.append(note.replace("$1, $2, $3", ", ".join(values)) + ";")
     return "\n\n".join([*parts, "commit;\n"])
 
 
@@ -164,7 +162,9 @@ def _missing(schema: str, applied: Sequence[Any]) -> list[Migration]:
 
 
 async def _take_turn(connection: asyncpg.Connection, schema: str) -> None:
-    while not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", _turn(schema)):
+    while not await connection.fetchval(  # noqa: ASYNC110
+        "select pg_try_advisory_lock(hashtext($1))", _turn(schema)
+    ):
         await asyncio.sleep(_PAUSE)
 
 

@@ -65,7 +65,7 @@ async def once_slow() -> int:
 async def blocking(seconds: float) -> int:
     """Blocks the event loop."""
     await note("began")
-    time.sleep(seconds)  # noqa: ASYNC251
+    time.sleep(seconds)
     await note("ended")
     return os.getpid()
 

@@ -38,7 +38,9 @@ async def test_a_moment_in_the_past_is_now_and_a_zone_is_a_zone(jobs: Jobs) -> N
         assert [await (await each.enqueue()).result(20) for each in (past, soon)] == [1, 1]
 
 
-async def test_another_process_hears_of_a_due_time_that_it_did_not_store(jobs: Jobs, database: str) -> None:
+async def test_another_process_hears_of_a_due_time_that_it_did_not_store(
+    jobs: Jobs, database: str
+) -> None:
     elsewhere = Jobs(database)
 
     @jobs.task(name="t")
@@ -54,7 +56,9 @@ async def test_another_process_hears_of_a_due_time_that_it_did_not_store(jobs: J
         assert await handle.result(10) == 1
 
 
-async def test_two_that_promote_at_once_promote_each_job_once(database: str, eyes: asyncpg.Connection) -> None:
+async def test_two_that_promote_at_once_promote_each_job_once(
+    database: str, eyes: asyncpg.Connection
+) -> None:
     await eyes.execute(
         """
         insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments)

@@ -79,23 +79,26 @@ async def test_jobs_stored_in_a_transaction_exist_exactly_when_it_commits(
     async def work(what: str) -> None:
         ran.append(what)
 
-    async with jobs.running(), asyncpg.create_pool(database, min_size=1, max_size=2) as pool:
-        async with pool.acquire() as connection:
+    async with (
+        jobs.running(),
+        asyncpg.create_pool(database, min_size=1, max_size=2) as pool,
+        pool.acquire() as connection,
+    ):
+        with pytest.raises(RuntimeError):
+            async with connection.transaction():
+                await work.options(connection=connection).enqueue("rolled back")
+                raise RuntimeError
+        async with connection.transaction():
+            handle = await work.options(connection=connection).enqueue("committed")
+            async with connection.transaction():
+                await work.options(connection=connection).enqueue("savepoint kept")
             with pytest.raises(RuntimeError):
                 async with connection.transaction():
-                    await work.options(connection=connection).enqueue("rolled back")
+                    await work.options(connection=connection).enqueue("savepoint lost")
                     raise RuntimeError
-            async with connection.transaction():
-                handle = await work.options(connection=connection).enqueue("committed")
-                async with connection.transaction():
-                    await work.options(connection=connection).enqueue("savepoint kept")
-                with pytest.raises(RuntimeError):
-                    async with connection.transaction():
-                        await work.options(connection=connection).enqueue("savepoint lost")
-                        raise RuntimeError
-                assert ran == []
-            await handle.result(20)
-            await until_true(lambda: len(ran) == 2)
+            assert ran == []
+        await handle.result(20)
+        await until_true(lambda: len(ran) == 2)
 
     assert sorted(ran) == ["committed", "savepoint kept"]
 

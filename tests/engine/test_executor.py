@@ -104,7 +104,9 @@ async def test_while_draining_nothing_is_claimed_and_nothing_starts_directly(
         many = await jobs.enqueue_many([work.job(), work.job()])
         gate.set()
 
-    states = {row["id"]: row["state"] for row in await eyes.fetch("select id, state from asyncjobs.job")}
+    states = {
+        row["id"]: row["state"] for row in await eyes.fetch("select id, state from asyncjobs.job")
+    }
     assert states == {each.id: "ready" for each in (handle, *many)}
 
 
@@ -144,7 +146,9 @@ async def test_jobs_may_run_again_after_they_have_run(jobs: Jobs) -> None:
             assert await (await work.enqueue()).result(20) == 1
 
 
-async def test_no_task_and_no_connection_is_left_behind(jobs: Jobs, eyes: asyncpg.Connection) -> None:
+async def test_no_task_and_no_connection_is_left_behind(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
     before = asyncio.all_tasks()
     async with jobs.running():
         assert await sessions(eyes) == 2
@@ -153,7 +157,9 @@ async def test_no_task_and_no_connection_is_left_behind(jobs: Jobs, eyes: asyncp
     assert asyncio.all_tasks() == before
 
 
-async def test_an_app_that_fails_while_jobs_run_still_drains(jobs: Jobs, eyes: asyncpg.Connection) -> None:
+async def test_an_app_that_fails_while_jobs_run_still_drains(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
     async def app() -> None:
         async with jobs.running():
             raise RuntimeError("the app's own")
@@ -164,7 +170,9 @@ async def test_an_app_that_fails_while_jobs_run_still_drains(jobs: Jobs, eyes: a
     assert await eyes.fetchval("select ending from asyncjobs.process") == "stopped"
 
 
-async def test_at_rest_it_holds_two_connections_and_says_nothing(jobs: Jobs, eyes: asyncpg.Connection) -> None:
+async def test_at_rest_it_holds_two_connections_and_says_nothing(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
     async with jobs.running():
         assert jobs.executor is not None
         link = jobs.executor.link

@@ -120,7 +120,9 @@ async def test_plain_functions_do_not_hold_up_the_event_loop(jobs: Jobs) -> None
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
-async def test_no_exception_of_a_job_ends_more_than_the_job(jobs: Jobs, error: BaseException) -> None:
+async def test_no_exception_of_a_job_ends_more_than_the_job(
+    jobs: Jobs, error: BaseException
+) -> None:
     @jobs.task(retry=never())
     async def work() -> None:
         raise error
@@ -132,7 +134,9 @@ async def test_no_exception_of_a_job_ends_more_than_the_job(jobs: Jobs, error: B
         assert snapshot.task == work.name
 
 
-async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_is_tried_again(jobs: Jobs) -> None:
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_is_tried_again(
+    jobs: Jobs,
+) -> None:
     tries = 0
 
     @jobs.task(retry=exponential(3, base=timedelta(0)))

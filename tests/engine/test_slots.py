@@ -124,7 +124,9 @@ def test_what_a_claim_asked_for_is_not_taken_by_a_direct_start() -> None:
     assert slots.take("mail")
 
 
-@pytest.mark.parametrize(("asked", "expected"), [(10, {"mail": 2, "rest": 4}), (1, {"mail": 1, "rest": 1})])
+@pytest.mark.parametrize(
+    ("asked", "expected"), [(10, {"mail": 2, "rest": 4}), (1, {"mail": 1, "rest": 1})]
+)
 def test_a_claim_learns_the_room_of_every_queue(asked: int, expected: dict[str, int]) -> None:
     slots = Slots(5, {"mail": 2, "images": 1})
     slots.take("images")

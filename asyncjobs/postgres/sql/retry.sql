@@ -16,9 +16,15 @@ from_spill as (
     arguments, history, extra, state, ran, error, traceback
 ),
 gone as (
-  select * from from_archive
+  select
+    id, task, queue, priority, attempt, fence, claimed_by, claimed_at, run_at, created_at,
+    arguments, history, extra, state, ran, error, traceback
+  from from_archive
   union all
-  select * from from_spill
+  select
+    id, task, queue, priority, attempt, fence, claimed_by, claimed_at, run_at, created_at,
+    arguments, history, extra, state, ran, error, traceback
+  from from_spill
 ),
 back as (
   insert into asyncjobs.job
