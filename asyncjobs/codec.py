@@ -132,8 +132,8 @@ class Codec:
         return {**named, self._others: others} if others else named
 
     def _spread(self, named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        rest = named.pop(self._rest, []) if self._rest else []
-        others = named.pop(self._others, {}) if self._others else {}
+        rest: list[Any] = named.pop(self._rest, []) if self._rest else []
+        others: dict[str, Any] = named.pop(self._others, {}) if self._others else {}
         # A default in the middle cannot be skipped by position: stop there, the rest goes by name.
         positions = self._by_position if rest else self._only_position
         args = [named.pop(name) for name in positions if name in named]
@@ -159,13 +159,13 @@ class Codec:
         for parameter in self._parameters:
             hint = self._hints.get(parameter.name, Any)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                fields[parameter.name] = NotRequired[list[hint]]
+                fields[parameter.name] = NotRequired[types.GenericAlias(list, hint)]
             elif parameter.kind is parameter.VAR_KEYWORD:
-                fields[parameter.name] = NotRequired[dict[str, hint]]
+                fields[parameter.name] = NotRequired[types.GenericAlias(dict, (str, hint))]
             else:
                 given = parameter.default is parameter.empty
                 fields[parameter.name] = hint if given else NotRequired[hint]
-        shape = TypedDict("Arguments", fields)  # type: ignore[operator]
+        shape = TypedDict("Arguments", fields)  # type: ignore[misc]
         shape.__pydantic_config__ = ConfigDict(extra="forbid", val_json_bytes="base64")  # type: ignore[attr-defined]
         return self._adapter(tuple[shape], "parameter", fields.values(), _CONFIG)
 
@@ -238,7 +238,7 @@ def _check_that_it_loads(adapter: TypeAdapter[Any], data: bytes, value: Any) -> 
 
 def _told(error: ValidationError, skip: int = 1) -> str:
     """Say what did not fit, by place and type, without the values: they may be secret."""
-    told = []
+    told: list[str] = []
     for detail in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in detail["loc"][skip:]) or "the whole"
         if detail["type"] == "missing":

@@ -38,12 +38,12 @@ class CurrentJob:
         teller: Teller,
         ends: float | None,
     ) -> None:
-        self.id = id
-        self.task = task
-        self.queue = queue
-        self.attempt = attempt
-        self.fence = fence
-        self.cancelled = False
+        self.id: UUID = id
+        self.task: str = task
+        self.queue: str = queue
+        self.attempt: int = attempt
+        self.fence: int = fence
+        self.cancelled: bool = False
         """
         Whether the run should stop: a shutdown, the timeout, or somebody cancelled it.
 

@@ -52,7 +52,9 @@ class BadOption(BadInput):
 
     def __init__(self, option: str, expected: str, found: object) -> None:
         super().__init__(f"{option} must be {expected}, not {found!r}")
-        self.option, self.expected, self.found = option, expected, found
+        self.option = option
+        self.expected = expected
+        self.found = found
 
 
 class BadSignature(BadInput):
@@ -60,7 +62,8 @@ class BadSignature(BadInput):
 
     def __init__(self, task: str, reason: str) -> None:
         super().__init__(f"task {task!r} cannot be registered: {reason}")
-        self.task, self.reason = task, reason
+        self.task = task
+        self.reason = reason
 
 
 class DuplicateTask(BadInput):
@@ -79,7 +82,8 @@ class ArgumentsDoNotFit(BadInput):
 
     def __init__(self, task: str, reason: str) -> None:
         super().__init__(f"the arguments do not fit task {task!r}: {reason}")
-        self.task, self.reason = task, reason
+        self.task = task
+        self.reason = reason
 
 
 class ArgumentsNotStorable(BadInput):
@@ -87,7 +91,8 @@ class ArgumentsNotStorable(BadInput):
 
     def __init__(self, task: str, reason: str) -> None:
         super().__init__(f"the arguments of task {task!r} cannot be stored: {reason}")
-        self.task, self.reason = task, reason
+        self.task = task
+        self.reason = reason
 
 
 class WrongConnection(BadInput):
@@ -124,7 +129,8 @@ class Unavailable(AsyncJobsError):
         else:
             words = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         super().__init__(f"could not {wanted}: {words}")
-        self.wanted, self.reason = wanted, words
+        self.wanted = wanted
+        self.reason: str = words
 
 
 class NoAddress(Unavailable):
@@ -143,7 +149,7 @@ class UnsafePool(Unavailable):
     """The pool handed to `Jobs(pool=…)` has settings under which promises would break."""
 
     def __init__(self, findings: Iterable[str]) -> None:
-        self.findings = tuple(findings)
+        self.findings: tuple[str, ...] = tuple(findings)
         super().__init__("use the pool that was handed in", "; ".join(self.findings))
 
 
@@ -152,7 +158,8 @@ class SchemaMismatch(AsyncJobsError):
 
     def __init__(self, schema: str, reason: str) -> None:
         super().__init__(f"schema {schema!r} does not fit this version of asyncjobs: {reason}")
-        self.schema, self.reason = schema, reason
+        self.schema = schema
+        self.reason = reason
 
 
 class NotPermitted(SchemaMismatch):
@@ -164,7 +171,9 @@ class NotPermitted(SchemaMismatch):
             f"role {role!r} may not do what it needs in schema {schema!r} ({said}); run `asyncjobs migrate` "
             "as a role that may, or hand `asyncjobs migrate --sql` to whoever can, and grant this role its use",
         )
-        self.schema, self.role, self.reason = schema, role, said
+        self.schema = schema
+        self.role = role
+        self.reason = said
 
 
 class ServerTooOld(AsyncJobsError):
@@ -194,7 +203,10 @@ class JobFailed(NoResult):
 
     def __init__(self, id: UUID, task: str, error: str, traceback: str | None) -> None:
         super().__init__(f"job {id} ({task}) failed: {error}")
-        self.id, self.task, self.error, self.traceback = id, task, error, traceback
+        self.id = id
+        self.task = task
+        self.error = error
+        self.traceback = traceback
 
 
 class JobCancelled(NoResult):
@@ -202,7 +214,9 @@ class JobCancelled(NoResult):
 
     def __init__(self, id: UUID, task: str, reason: str | None) -> None:
         super().__init__(f"job {id} ({task}) was cancelled" + (f": {reason}" if reason else ""))
-        self.id, self.task, self.reason = id, task, reason
+        self.id = id
+        self.task = task
+        self.reason = reason
 
 
 class ResultNotReadable(NoResult):
@@ -212,7 +226,8 @@ class ResultNotReadable(NoResult):
         super().__init__(
             f"the stored result of task {task!r} is not what it returns today: {reason}"
         )
-        self.task, self.reason = task, reason
+        self.task = task
+        self.reason = reason
 
 
 class ResultTimeout(NoResult, TimeoutError):
@@ -222,7 +237,8 @@ class ResultTimeout(NoResult, TimeoutError):
         super().__init__(
             f"job {id} had not finished after {timeout.total_seconds():g} s; it goes on"
         )
-        self.id, self.timeout = id, timeout
+        self.id = id
+        self.timeout = timeout
 
 
 class NotInAJob(AsyncJobsError):
@@ -259,7 +275,8 @@ class ResultNotStorable(RunError):
             f"task {task!r} ran, but its result cannot be stored: {reason}; return something that JSON "
             "can hold, or annotate the function with -> None"
         )
-        self.task, self.reason = task, reason
+        self.task = task
+        self.reason = reason
 
 
 class ProcessDied(RunError):

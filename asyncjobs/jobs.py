@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -189,22 +189,27 @@ class Jobs(Tasks):
         left last, so that what it opens is there for the jobs, to their end.
         """
         if isinstance(app_or_own, Starlette):
-            # Not `running`: what a lifespan yields, other than None, Starlette takes for state.
-            return self._connected("web", self._terms)
+            return self._alone()
         own = cast("Lifespan[Any]", app_or_own)
 
         @asynccontextmanager
-        async def both(app: Any) -> AsyncIterator[Any]:
+        async def both(app: Any) -> AsyncGenerator[Any]:
             async with own(app) as state, self.running(kind="web"):
                 yield state
 
         return both
 
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        # What a lifespan yields becomes the app's state, so not ourselves.
+        async with self.running(kind="web"):
+            yield
+
     def asgi(self, app: ASGIApp) -> ASGIApp:
         """
         Wrap any ASGI app so that jobs run while it does: for frameworks without a lifespan argument.
 
-        The app need not know the lifespan protocol itself.
+        An app with a lifespan of its own has it, around the jobs; one that knows no lifespan needs none.
         """
         from asyncjobs.asgi import WithJobs
 
@@ -213,7 +218,7 @@ class Jobs(Tasks):
     @asynccontextmanager
     async def running(
         self, *, kind: str = "script", slots: int | None = None, queues: Queues | None = None
-    ) -> AsyncIterator[Jobs]:
+    ) -> AsyncGenerator[Jobs]:
         """
         Run the executor: in your own lifespan, in a script, in a test.
 
@@ -232,7 +237,7 @@ class Jobs(Tasks):
             yield self
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Jobs]:
+    async def connected(self) -> AsyncGenerator[Jobs]:
         """Connect to enqueue, ask, cancel and retry only; nothing runs here. Raises as `running`."""
         async with self._connected(None, self._terms):
             yield self
@@ -274,7 +279,7 @@ class Jobs(Tasks):
         return None if self._connection is None else self._connection.executor
 
     @asynccontextmanager
-    async def _connected(self, kind: str | None, terms: Terms) -> AsyncIterator[None]:
+    async def _connected(self, kind: str | None, terms: Terms) -> AsyncGenerator[None]:
         if self._is_open:
             raise NotConnected(
                 "connect", "jobs is connected already, and one process has one executor"
@@ -343,11 +348,12 @@ def _extensions(given: object) -> tuple[Extension, ...]:
     what = "objects with around(), hears() or serve()"
     if not isinstance(given, Iterable):
         raise BadOption("extensions", what, given)
-    extensions = tuple(given)
-    for each in extensions:
+    extensions: list[Extension] = []
+    for each in cast("Iterable[object]", given):
         if isinstance(each, type) or not isinstance(each, (Around, Hears, Serves)):
             raise BadOption("extensions", what, each)
-    return extensions
+        extensions.append(each)
+    return tuple(extensions)
 
 
 def _version() -> str:

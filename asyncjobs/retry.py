@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from asyncjobs.errors import BadOption
 
@@ -110,7 +111,7 @@ def _check(
     if not isinstance(max_attempts, int) or max_attempts < 1:
         raise BadOption("max_attempts", "a whole number from 1", max_attempts)
     for name, kinds in (("retry_on", retry_on), ("discard_on", discard_on)):
-        for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+        for kind in _each(kinds):
             if not isinstance(kind, type) or not issubclass(kind, BaseException):
                 raise BadOption(name, "an exception class or a tuple of them", kinds)
     if within is not None:
@@ -118,3 +119,7 @@ def _check(
     for name, length in lengths.items():
         if not isinstance(length, timedelta) or length < timedelta(0):
             raise BadOption(name, "a timedelta that is not negative", length)
+
+
+def _each(kinds: object) -> tuple[object, ...]:
+    return cast("tuple[object, ...]", kinds) if isinstance(kinds, tuple) else (kinds,)

@@ -29,9 +29,11 @@ class Road(Protocol):
 
     async def enqueue(self, jobs: Sequence[Job[Any]], connection: Any) -> list[UUID]:
         """Store the jobs together; return their ids in order."""
+        ...
 
     async def state(self, id: UUID) -> JobState:
         """Tell where the job stands."""
+        ...
 
     async def result(self, id: UUID, timeout: timedelta | None) -> str | None:
         """Wait for the end and give the stored result."""
@@ -68,14 +70,16 @@ class Task(Generic[P, R]):
         keep: timedelta | None,
     ) -> None:
         self.function = function
-        self.name = check_name("name", name)
-        self.queue = check_name("queue", queue)
-        self.priority = check_priority(priority)
-        self.retry = _check_retry(retry)
-        self.timeout = _check_length("timeout", timeout, least=timedelta(milliseconds=1))
-        self.keep = _check_length("keep", keep, least=timedelta(0))
-        self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
-        self.codec = Codec(name, function)
+        self.name: str = check_name("name", name)
+        self.queue: str = check_name("queue", queue)
+        self.priority: int = check_priority(priority)
+        self.retry: Retry = _check_retry(retry)
+        self.timeout: timedelta | None = _check_length(
+            "timeout", timeout, least=timedelta(milliseconds=1)
+        )
+        self.keep: timedelta | None = _check_length("keep", keep, least=timedelta(0))
+        self.is_async: bool = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self.codec: Codec = Codec(name, function)
         self._registry = registry
         self._options = Options()
         self.__doc__ = function.__doc__
@@ -212,8 +216,11 @@ class Enqueued(Generic[R]):
 class Decorator(Protocol):
     """What `@jobs.task(…)` gives."""
 
+    # They overlap, as a coroutine is a result, too: the first one that fits counts.
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncTask[P, R]: ...
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]]
+    ) -> AsyncTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R]) -> PlainTask[P, R]: ...
 
@@ -233,12 +240,15 @@ class Tasks:
         self._road: Road | None = None
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def task(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
     @overload
     def task(self, function: Callable[P, R], /) -> PlainTask[P, R]: ...
     @overload
     def task(
         self,
+        /,
         *,
         queue: str = ...,
         priority: int = ...,
@@ -275,8 +285,7 @@ class Tasks:
             own_name = _name_of(function) if name is None else name
             if not callable(function) or inspect.isasyncgenfunction(function):
                 raise BadSignature(own_name, "it must be a function, plain or `async def`")
-            kind = AsyncTask if inspect.iscoroutinefunction(inspect.unwrap(function)) else PlainTask
-            task: Task[..., Any] = kind(
+            task = _kind_of(function)(
                 function,
                 self,
                 name=own_name,
@@ -356,6 +365,10 @@ def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
     inner = inspect.unwrap(function)
     code = getattr(inner, "__code__", None)
     return None if code is None else (code.co_filename, inner.__qualname__)
+
+
+def _kind_of(function: Callable[..., Any]) -> type[Task[..., Any]]:
+    return AsyncTask if inspect.iscoroutinefunction(inspect.unwrap(function)) else PlainTask
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -45,7 +45,7 @@ HEADERS = {
 }
 READING = ("GET", "HEAD")
 
-log = logging.getLogger("asyncjobs.dashboard")
+log: logging.Logger = logging.getLogger("asyncjobs.dashboard")
 
 
 class Headers:
@@ -73,7 +73,9 @@ class Door:
     """The second door: asks `allow` about every request but those for our own static files."""
 
     def __init__(self, app: ASGIApp, allow: Allow, tell: Tell) -> None:
-        self.app, self.allow, self.tell = app, allow, tell
+        self.app = app
+        self.allow = allow
+        self.tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_static(scope):
@@ -111,7 +113,8 @@ class SameOrigin:
     """The third door: what changes something comes from our own pages."""
 
     def __init__(self, app: ASGIApp, tell: Tell) -> None:
-        self.app, self.tell = app, tell
+        self.app = app
+        self.tell = tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in READING:

@@ -24,7 +24,7 @@ class Assets:
 
     def __init__(self) -> None:
         self._files = {name: (HERE / name).read_bytes() for name in TYPES}
-        self.version = sha256(b"".join(self._files.values())).hexdigest()[:12]
+        self.version: str = sha256(b"".join(self._files.values())).hexdigest()[:12]
 
     async def serve(self, request: Request) -> Response:
         """

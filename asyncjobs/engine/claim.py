@@ -26,7 +26,7 @@ from asyncjobs.job import Claimed
 from asyncjobs.postgres.failures import InDoubt, NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 
-log = logging.getLogger("asyncjobs.claim")
+log: logging.Logger = logging.getLogger("asyncjobs.claim")
 
 SPREAD = 4  # candidates for each slot, while others claim beside us
 AGAIN_AFTER = 0.003  # seconds, when others hold what was seen
@@ -49,7 +49,7 @@ class Claimer:
     ) -> None:
         self._bell = Bell()
         self._left_behind = False
-        self.is_open = False
+        self.is_open: bool = False
         self._ledger = ledger
         self._runs = runs
         self._queues = dict.fromkeys(queues)

@@ -38,7 +38,7 @@ class Commits:
 class _Transaction:
     """One open transaction: what to do when it commits, less what its savepoints take back."""
 
-    def __init__(self, over: Act) -> None:
+    def __init__(self, over: Callable[[], object]) -> None:
         self.acts: list[Act] = []
         self._marks: dict[str, int] = {}
         self._over = over

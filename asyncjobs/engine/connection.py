@@ -33,7 +33,7 @@ from asyncjobs.postgres.migrate import check_schema, migrate
 from asyncjobs.postgres.statements import Statements
 from asyncjobs.task import Task
 
-log = logging.getLogger("asyncjobs")
+log: logging.Logger = logging.getLogger("asyncjobs")
 
 LINK_WITHIN = 15.0  # seconds until a starting process must have its first link
 ENQUEUE_WITHIN = 10.0  # seconds that an enqueue waits for Postgres to come back
@@ -61,9 +61,9 @@ class Connection:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._statements = Statements("asyncjobs.postgres", plan.schema)
-        self.database = Database(plan.address, plan.pool, plan.schema, self._statements)
+        self.database: Database = Database(plan.address, plan.pool, plan.schema, self._statements)
         self.executor: Executor | None = None
-        self.troubles = Troubles()
+        self.troubles: Troubles = Troubles()
         self._listeners = [each.hears for each in plan.extensions if isinstance(each, Hears)]
         self._tasks: list[asyncio.Task[None]] = []
         self._signals = noticed(self._begin_draining)
@@ -116,8 +116,8 @@ class Connection:
         ledger = Enqueues(self._statements, self.database)
         ids = Ids(await ledger.now() - time.time_ns() // 1_000_000)
         self._waker = Waker(ledger, channel=self._plan.schema)
-        self.enqueuer = Enqueuer(ledger, self._waker, self._emit, ENQUEUE_WITHIN)
-        self.road = OpenRoad(ledger, self.enqueuer, self._waker, ids, self._plan.tasks)
+        self.enqueuer: Enqueuer = Enqueuer(ledger, self._waker, self._emit, ENQUEUE_WITHIN)
+        self.road: OpenRoad = OpenRoad(ledger, self.enqueuer, self._waker, ids, self._plan.tasks)
         self._listeners.append(self.road.hears)
         self._spawn("wake", self._waker.serve)
         self._spawn("enqueue", self.enqueuer.serve)

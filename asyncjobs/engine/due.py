@@ -18,7 +18,7 @@ from asyncjobs.engine.bell import Bell
 from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 
-log = logging.getLogger("asyncjobs.due")
+log: logging.Logger = logging.getLogger("asyncjobs.due")
 
 BATCH = 500  # jobs
 JITTER = 0.003  # seconds
@@ -58,9 +58,9 @@ class Promoter:
 
     async def _promote(self) -> None:
         promoted = await self._ledger.promote(BATCH)
-        if promoted.count:
+        if promoted.number:
             self._ready(set(promoted.queues))
-        if promoted.count == BATCH:
+        if promoted.number == BATCH:
             self.due(0)
         elif promoted.due_in is not None:
             self.due(promoted.due_in)

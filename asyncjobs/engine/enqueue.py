@@ -36,7 +36,7 @@ from asyncjobs.job import Claimed, Request, Stored
 from asyncjobs.postgres.failures import InDoubt, Refused
 from asyncjobs.postgres.ledger import Enqueues
 
-log = logging.getLogger("asyncjobs.enqueue")
+log: logging.Logger = logging.getLogger("asyncjobs.enqueue")
 
 BATCH = 500  # jobs
 BATCH_BYTES = 4_000_000
@@ -48,6 +48,7 @@ class Starter(Protocol):
 
     def expect(self, request: Request) -> bool:
         """Reserve a slot for it, if it could start here and now."""
+        ...
 
     def unexpect(self, request: Request) -> None:
         """It was not born running."""
@@ -60,6 +61,7 @@ class Starter(Protocol):
 
     async def enqueue(self, requests: Sequence[Request], wishes: Sequence[bool]) -> list[Stored]:
         """Send the statement that lets them be born running."""
+        ...
 
 
 class _Entry(NamedTuple):

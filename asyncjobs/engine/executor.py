@@ -44,7 +44,7 @@ from asyncjobs.postgres.ledger import Ledger, Poll
 from asyncjobs.postgres.link import Link
 from asyncjobs.task import Task
 
-log = logging.getLogger("asyncjobs.executor")
+log: logging.Logger = logging.getLogger("asyncjobs.executor")
 
 OBEY_WITHIN = 2.0  # seconds that cancelled jobs have to end
 FLUSH_WITHIN = 4.0  # seconds
@@ -79,17 +79,20 @@ class Executor(Local):
         emit: Callable[[events.Event], None],
     ) -> None:
         self.terms = terms
-        self.troubles = Troubles()
-        self.is_draining = False
-        self.is_up = asyncio.Event()
+        self.troubles: Troubles = Troubles()
+        self.is_draining: bool = False
+        self.is_up: asyncio.Event = asyncio.Event()
         self._stopping = asyncio.Event()
         self._waker = waker
         self._emit = emit
         self._serving = serving
         self._tasks = tasks
+        self.link: Link
         self.link, self._ledger = make_ledger(self)
         self._reporter = Reporter(self._ledger, self._process, self.doubt)
-        self.runs = Runs(Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit)
+        self.runs: Runs = Runs(
+            Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit
+        )
         self._finisher = Finisher(self._ledger, self.runs, self._process, emit, self._went_back)
         self.runs.settle = self._finisher.settle
         self._presence = Presence(

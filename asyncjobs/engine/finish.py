@@ -27,7 +27,7 @@ from asyncjobs.job import JobState, Outcome, Settled
 from asyncjobs.postgres.failures import InDoubt, Refused
 from asyncjobs.postgres.ledger import Ledger, Recorded
 
-log = logging.getLogger("asyncjobs.finish")
+log: logging.Logger = logging.getLogger("asyncjobs.finish")
 
 BATCH = 500
 AGAIN_AFTER = 0.05  # seconds, when a row was locked

@@ -11,7 +11,7 @@ from asyncjobs.engine.bell import Bell
 from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger, Poll
 
-log = logging.getLogger("asyncjobs.poll")
+log: logging.Logger = logging.getLogger("asyncjobs.poll")
 
 EVERY = 30.0  # seconds
 

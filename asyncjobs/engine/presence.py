@@ -36,7 +36,7 @@ from asyncjobs.postgres.failures import InDoubt, NoAnswer, Unreachable
 from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.link import Link
 
-log = logging.getLogger("asyncjobs.presence")
+log: logging.Logger = logging.getLogger("asyncjobs.presence")
 
 BEAT = 5.0  # seconds
 LEASE = 20.0  # seconds

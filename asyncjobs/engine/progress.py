@@ -17,7 +17,7 @@ from asyncjobs.engine.story import storable
 from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 
-log = logging.getLogger("asyncjobs.progress")
+log: logging.Logger = logging.getLogger("asyncjobs.progress")
 
 NOTE = 200  # characters
 PAUSE = 0.05  # seconds between two statements: twenty a second are enough for any eye

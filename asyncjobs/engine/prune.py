@@ -17,7 +17,7 @@ from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS, Task
 
-log = logging.getLogger("asyncjobs.prune")
+log: logging.Logger = logging.getLogger("asyncjobs.prune")
 
 EVERY = 3600.0  # seconds
 BUSY_AGAIN_AFTER = 30.0  # seconds

@@ -28,7 +28,7 @@ from asyncjobs.postgres.failures import InDoubt, NoAnswer
 from asyncjobs.postgres.ledger import Ledger, Silent
 from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS
 
-log = logging.getLogger("asyncjobs.rescue")
+log: logging.Logger = logging.getLogger("asyncjobs.rescue")
 
 SECOND_LOOK_AFTER = 1.0  # seconds
 YOUNG_LIFE = 20.0  # seconds

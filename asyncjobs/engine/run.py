@@ -52,14 +52,16 @@ class Run:
     __slots__ = ("_again", "_body", "began", "current", "ended", "job", "stop", "task")
 
     def __init__(self, job: Claimed, task: Task[..., Any], teller: Teller) -> None:
-        self.job = job
-        self.task = task
+        self.job: Claimed = job
+        self.task: Task[..., Any] = task
         self.stop: Stop | None = None
-        self.began = time.monotonic()
-        self.ended = False
+        self.began: float = time.monotonic()
+        self.ended: bool = False
         timeout = task.timeout
         ends = None if timeout is None else self.began + timeout.total_seconds()
-        self.current = CurrentJob(job.id, job.task, job.queue, job.attempt, job.fence, teller, ends)
+        self.current: CurrentJob = CurrentJob(
+            job.id, job.task, job.queue, job.attempt, job.fence, teller, ends
+        )
         self._body: asyncio.Task[Any] | None = None
         self._again: asyncio.TimerHandle | None = None
 

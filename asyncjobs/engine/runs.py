@@ -19,7 +19,7 @@ from asyncjobs.extension import Around
 from asyncjobs.job import Claimed, JobState, Outcome, Settled
 from asyncjobs.task import Task
 
-log = logging.getLogger("asyncjobs.run")
+log: logging.Logger = logging.getLogger("asyncjobs.run")
 
 Settle = Callable[[Settled], None]
 Emit = Callable[[events.Event], None]
@@ -44,7 +44,7 @@ class Runs:
     ) -> None:
         self.slots = slots
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
-        self.has_none = asyncio.Event()
+        self.has_none: asyncio.Event = asyncio.Event()
         self.has_none.set()
         self._tasks = tasks
         self._arounds = arounds

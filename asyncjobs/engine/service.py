@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-log = logging.getLogger("asyncjobs.service")
+log: logging.Logger = logging.getLogger("asyncjobs.service")
 
 _FIRST_PAUSE = 0.1  # seconds
 _LAST_PAUSE = 30.0  # seconds

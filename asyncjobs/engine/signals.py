@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 
 @contextmanager
-def noticed(act: Callable[[], None]) -> Iterator[None]:
+def noticed(act: Callable[[], None]) -> Generator[None]:
     """Call `act` on the event loop when the process is told to end, for as long as this is open."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -20,7 +20,7 @@ from asyncjobs.engine.bell import Bell
 from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Enqueues
 
-log = logging.getLogger("asyncjobs.wake")
+log: logging.Logger = logging.getLogger("asyncjobs.wake")
 
 PAUSE = 0.05  # seconds between two NOTIFYs
 
@@ -46,7 +46,7 @@ class Waker:
     """Tells this process at once, and the others at most twenty times a second."""
 
     def __init__(self, ledger: Enqueues, channel: str) -> None:
-        self.local = Local()
+        self.local: Local = Local()
         self.me: Callable[[], int | None] = lambda: None
         self._ledger = ledger
         self._channel = channel

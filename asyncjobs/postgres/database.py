@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -74,7 +74,7 @@ class Database:
         self._address = address
         self._foreign = pool
         self._pool: asyncpg.Pool | None = pool
-        self.application = f"asyncjobs {secrets.token_hex(4)}"
+        self.application: str = f"asyncjobs {secrets.token_hex(4)}"
 
     async def open(self) -> None:
         """Make the pool; raises Unreachable, ServerTooOld, UnsafePool."""
@@ -104,7 +104,7 @@ class Database:
         self._pool = None
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[PoolConnectionProxy]:
+    async def connection(self) -> AsyncGenerator[PoolConnectionProxy]:
         """Lend a connection; one that comes back in doubt is terminated."""
         if self._pool is None:
             raise Unreachable("use Postgres", "the pool is closed")
@@ -182,8 +182,7 @@ async def answer(
     """
     try:
         async with asyncio.timeout(timeout):
-            rows: Sequence[Row] = await connection.fetch(sql, *args)
-            return rows
+            return cast("Sequence[Row]", await connection.fetch(sql, *args))
     except Exception as error:
         raise told("get an answer from Postgres", error) from error
 
@@ -203,10 +202,9 @@ async def answer_in_callers(connection: Any, sql: str, args: Sequence[object]) -
     if closed:
         raise WrongConnection("it is closed")
     try:
-        rows: Sequence[Row] = await connection.fetch(sql, *args)
+        return cast("Sequence[Row]", await connection.fetch(sql, *args))
     except asyncpg.exceptions.UndefinedTableError as error:
         raise WrongConnection(f"its database has no jobs ({error})") from error
-    return rows
 
 
 def check_version(connection: asyncpg.Connection | PoolConnectionProxy) -> None:

@@ -68,5 +68,5 @@ def told_of_connecting(wanted: str, cause: Exception) -> Unreachable:
     return Unreachable(wanted, cause, is_stopping=stopping)
 
 
-NoAnswer = (InDoubt, Unreachable)
+NoAnswer: tuple[type[Unavailable], ...] = (InDoubt, Unreachable)
 """What time or a new connection heals; Refused is not among them, it is somebody's mistake."""

@@ -31,7 +31,7 @@ class Poll(NamedTuple):
 class Promoted(NamedTuple):
     """What was due and is ready now."""
 
-    count: int
+    number: int
     queues: list[str]
     due_in: float | None  # seconds until the next
 

@@ -25,7 +25,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import asyncpg
 
@@ -45,7 +45,7 @@ from asyncjobs.postgres.statements import Statements
 LINK_ANSWER_WITHIN = 4.0  # seconds
 REDIAL_AFTER = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds, then always the last
 
-log = logging.getLogger("asyncjobs.link")
+log: logging.Logger = logging.getLogger("asyncjobs.link")
 
 _LINK_SETTINGS = {
     **SETTINGS,
@@ -127,9 +127,11 @@ class Link:
         self._inbox: asyncio.Queue[_Request | None] = asyncio.Queue(maxsize=1000)
         self._connection: asyncpg.Connection | None = None
         self.process_id: int | None = None
-        self.generation = 0
-        self.is_up = False
-        self.answered_at = 0.0  # time.monotonic() when the last answered statement was *sent*
+        self.generation: int = 0
+        self.is_up: bool = False
+        self.answered_at: float = (
+            0.0  # time.monotonic() when the last answered statement was *sent*
+        )
 
     async def fetch(self, sql: str, *args: object) -> Sequence[Row]:
         """Send one statement; raises Unreachable, Refused, InDoubt."""
@@ -218,13 +220,10 @@ class Link:
             raise Unreachable("link to Postgres", "a fresh random lock key was taken")
         await connection.fetch(say["begin_life"])
         before = self.process_id
-        row = None
-        if before is not None:
-            row = await connection.fetchrow(say["relink"], before, key)
-        if row is None:
-            row = await connection.fetchrow(say["register"], key, *self._identity_now())
+        rows = [] if before is None else await connection.fetch(say["relink"], before, key)
+        [row] = rows or await connection.fetch(say["register"], key, *self._identity_now())
         self.process_id, self.generation = row["id"], row["generation"]
-        await connection.add_listener(self._channel, lambda *message: self._hear(message[-1]))
+        await connection.add_listener(self._channel, self._hear)
         self.answered_at = began
         return before is not None and before != self.process_id
 
@@ -265,7 +264,7 @@ class Link:
                 request.settle(Unreachable("ask Postgres", "the executor ended"))
                 raise
 
-    def _hear(self, payload: Any) -> None:
+    def _hear(self, connection: object, pid: int, channel: str, payload: object) -> None:
         self._follower.on_message(str(payload))
 
     def _inbox_wake(self, connection: asyncpg.Connection) -> None:

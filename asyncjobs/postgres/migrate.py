@@ -60,7 +60,7 @@ class Migration:
 
 def migrations(schema: str) -> list[Migration]:
     """Read the files, in order."""
-    found = []
+    found: list[Migration] = []
     for entry in files("asyncjobs.postgres").joinpath("migrations").iterdir():
         if entry.name.endswith(".sql"):
             sql = entry.read_text(encoding="utf-8")
@@ -172,7 +172,7 @@ async def _apply_missing(connection: asyncpg.Connection, schema: str) -> list[st
     if not await connection.fetchval("select to_regclass($1)", f"{_quoted(schema)}.migration"):
         async with connection.transaction():
             await connection.execute(in_schema(_BOOT, schema))
-    done = []
+    done: list[str] = []
     for migration in _missing(schema, await _applied(connection, schema)):
         await _apply(connection, migration, schema)
         done.append(migration.name)

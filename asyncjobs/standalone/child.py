@@ -70,11 +70,16 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    async def ended(self) -> str:
-        """Wait for its end and tell how that came."""
-        code = await self._process.wait()
+    async def ended(self) -> None:
+        """Wait for its end."""
+        await self._process.wait()
         self._grip.close()
-        if code >= 0:
+
+    @property
+    def how_it_ended(self) -> str:
+        """Tell what ended it."""
+        code = self._process.returncode
+        if code is None or code >= 0:
             return f"exit code {code}"
         try:
             return f"killed by {signal.Signals(-code).name}"

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -66,7 +66,7 @@ def find_example() -> ASGIApp:
 
 
 @contextmanager
-def listening(host: str, port: int | None) -> Iterator[socket.socket]:
+def listening(host: str, port: int | None) -> Generator[socket.socket]:
     """Open the port that was asked for, or the first free one; raises CannotListen."""
     first, last = (FIRST_PORT, FIRST_PORT + PORTS - 1) if port is None else (port, port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -84,7 +84,7 @@ def listening(host: str, port: int | None) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def postgres() -> Iterator[str | None]:
+def postgres() -> Generator[str | None]:
     """Hold the embedded server open, if it is the one, and give the command to look inside."""
     if find_address(None) is not None:
         yield None
@@ -135,7 +135,8 @@ def told_of_lifespan(
 
 def welcome(listener: socket.socket, psql: str | None) -> str:
     """Say where everything is."""
-    host, port = listener.getsockname()[:2]
+    host: str = listener.getsockname()[0]
+    port: int = listener.getsockname()[1]
     shown = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104
     address = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
     rows = {

@@ -22,7 +22,8 @@ class JobsNotFound(CommandError):
 
     def __init__(self, target: str, reason: str) -> None:
         super().__init__(f"no Jobs at {target!r}: {reason}")
-        self.target, self.reason = target, reason
+        self.target = target
+        self.reason = reason
 
 
 class ExampleNotFound(CommandError):
@@ -34,4 +35,6 @@ class CannotListen(CommandError):
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host}, port {port}: {reason}; try another --port")
-        self.host, self.port, self.reason = host, port, reason
+        self.host = host
+        self.port = port
+        self.reason = reason

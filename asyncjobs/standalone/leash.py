@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ class Leash:
         os.set_inheritable(descriptor, False)
 
     @contextmanager
-    def watched(self, end: Callable[[], None]) -> Iterator[None]:
+    def watched(self, end: Callable[[], None]) -> Generator[None]:
         """Call `end` when the supervisor lets go, or is gone."""
         loop = asyncio.get_running_loop()
 
@@ -55,8 +55,8 @@ class Grip:
     def __init__(self) -> None:
         self._socket, self._theirs = socket.socketpair()
         self._socket.setblocking(False)
-        self.is_up = False
-        self.drain = timedelta(0)
+        self.is_up: bool = False
+        self.drain: timedelta = timedelta(0)
 
     @property
     def descriptor(self) -> int:

@@ -20,7 +20,7 @@ import anyio
 from asyncjobs.standalone.child import Child
 from asyncjobs.standalone.told import told_to_end
 
-log = logging.getLogger("asyncjobs.supervisor")
+log: logging.Logger = logging.getLogger("asyncjobs.supervisor")
 
 # Seconds before the next start: after a long life, after a short one, after two in a row, …
 PAUSES = (0.5, 1, 2, 4, 8, 16, 30)
@@ -90,9 +90,9 @@ class Supervisor:
     async def _see_to_end(self, number: int, child: Child) -> str:
         async with anyio.create_task_group() as group:
             group.start_soon(self._end_it, number, child)
-            how = await child.ended()
+            await child.ended()
             group.cancel_scope.cancel()
-        return how
+        return child.how_it_ended
 
     async def _end_it(self, number: int, child: Child) -> None:
         """When we are told to end: let it drain, and kill it when it takes too long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 @contextmanager
 def told_to_end(
     end: Callable[[], None], at_once: Callable[[], None] | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """
     Call `end` on the event loop at the first signal, and `at_once` at each one after it.
 

@@ -14,7 +14,7 @@ from asyncjobs.jobs import Jobs
 from asyncjobs.standalone.leash import Leash
 from asyncjobs.standalone.told import told_to_end
 
-log = logging.getLogger("asyncjobs.worker")
+log: logging.Logger = logging.getLogger("asyncjobs.worker")
 
 THREADS_END_WITHIN = 2.0  # seconds
 
@@ -67,7 +67,7 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
+        self.begun: asyncio.Event = asyncio.Event()
         self._starting: asyncio.Timeout | None = None
 
     def begin(self) -> None:
