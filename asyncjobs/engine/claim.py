@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
 from asyncjobs.job import Claimed
 from asyncjobs.postgres.failures import InDoubt, NoAnswer
@@ -43,7 +44,7 @@ class Claimer:
         queues: Iterable[str],
         *,
         all_queues: bool,
-        emit: Callable[[events.Event], None],
+        ears: Ears,
         doubt: Callable[[], None],
         backlog: Callable[[], int],
     ) -> None:
@@ -54,7 +55,7 @@ class Claimer:
         self._runs = runs
         self._queues = dict.fromkeys(queues)
         self._all_queues = all_queues
-        self._emit = emit
+        self._ears = ears
         self._doubt = doubt
         self._backlog = backlog
 
@@ -115,7 +116,8 @@ class Claimer:
             slots.answered()
         for job in jobs:
             self._runs.start_claimed(job)
-            self._emit(events.Claimed(job.id, job.task, job.queue, job.attempt))
+            if self._ears:
+                self._ears(events.Claimed(job.id, job.task, job.queue, job.attempt))
         if len(jobs) < saw and len(jobs) < demand:
             await asyncio.sleep(AGAIN_AFTER)
         return len(jobs) == demand or len(jobs) < saw

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import anyio
 
-from asyncjobs import events
 from asyncjobs.engine import identity
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.enqueue import Enqueuer
 from asyncjobs.engine.executor import Executor, Terms
 from asyncjobs.engine.ids import Ids
@@ -35,6 +35,7 @@ from asyncjobs.task import Task
 
 log: logging.Logger = logging.getLogger("asyncjobs")
 
+FLUSH_WITHIN = 1.0  # seconds that the last NOTIFY may take
 LINK_WITHIN = 15.0  # seconds until a starting process must have its first link
 ENQUEUE_WITHIN = 10.0  # seconds that an enqueue waits for Postgres to come back
 
@@ -64,7 +65,7 @@ class Connection:
         self.database: Database = Database(plan.address, plan.pool, plan.schema, self._statements)
         self.executor: Executor | None = None
         self.troubles: Troubles = Troubles()
-        self._listeners = [each.hears for each in plan.extensions if isinstance(each, Hears)]
+        self._ears = Ears([each.hears for each in plan.extensions if isinstance(each, Hears)])
         self._tasks: list[asyncio.Task[None]] = []
         self._signals = noticed(self._begin_draining)
 
@@ -95,6 +96,9 @@ class Connection:
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([self._tasks[-1]])
         self.enqueuer.close()
+        # A process that only enqueues is gone a moment later: what it stored should not wait for a poll.
+        with anyio.move_on_after(FLUSH_WITHIN, shield=True):
+            await self._waker.flush()
 
     async def _see_to_schema(self) -> None:
         plan = self._plan
@@ -116,9 +120,8 @@ class Connection:
         ledger = Enqueues(self._statements, self.database)
         ids = Ids(await ledger.now() - time.time_ns() // 1_000_000)
         self._waker = Waker(ledger, channel=self._plan.schema)
-        self.enqueuer: Enqueuer = Enqueuer(ledger, self._waker, self._emit, ENQUEUE_WITHIN)
+        self.enqueuer: Enqueuer = Enqueuer(ledger, self._waker, self._ears, ENQUEUE_WITHIN)
         self.road: OpenRoad = OpenRoad(ledger, self.enqueuer, self._waker, ids, self._plan.tasks)
-        self._listeners.append(self.road.hears)
         self._spawn("wake", self._waker.serve)
         self._spawn("enqueue", self.enqueuer.serve)
 
@@ -131,7 +134,8 @@ class Connection:
             plan.tasks,
             [each for each in plan.extensions if isinstance(each, Around)],
             [each for each in plan.extensions if isinstance(each, Serves)],
-            self._emit,
+            self._ears,
+            self.road.ended,
         )
         self.executor = executor
         self._waker.local = executor
@@ -183,10 +187,3 @@ class Connection:
     def _begin_draining(self) -> None:
         if self.executor is not None:
             self.executor.begin_draining()
-
-    def _emit(self, event: events.Event) -> None:
-        for hears in self._listeners:
-            try:
-                hears(event)
-            except Exception:
-                log.exception("a listener failed on %s", event)

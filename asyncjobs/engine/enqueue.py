@@ -23,13 +23,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.commits import Commits
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import NotConnected, Unavailable
 from asyncjobs.job import Claimed, Request, Stored
@@ -77,13 +78,13 @@ class Enqueuer:
         self,
         ledger: Enqueues,
         waker: Waker,
-        emit: Callable[[events.Event], None],
+        ears: Ears,
         patience: float,
     ) -> None:
         self.starter: Starter | None = None
         self._ledger = ledger
         self._waker = waker
-        self._emit = emit
+        self._ears = ears
         self._patience = patience
         self._commits = Commits()
         self._waiting: deque[_Entry] = deque()
@@ -226,7 +227,8 @@ class Enqueuer:
                 ready.add(request.queue)
             elif row.state == "scheduled":
                 self._waker.due(row.due_in)
-            self._emit(events.Stored(request.id, request.task, request.queue))
+            if self._ears:
+                self._ears(events.Stored(request.id, request.task, request.queue))
             if not entry.stored.done():
                 entry.stored.set_result(row)
         if ready:
@@ -248,7 +250,7 @@ class Enqueuer:
                 if row.state == "scheduled":
                     self._waker.due(row.due_in)
             for request in requests:
-                self._emit(events.Stored(request.id, request.task, request.queue))
+                self._ears(events.Stored(request.id, request.task, request.queue))
 
         self._commits.after(connection, committed)
         return [request.id for request in requests]

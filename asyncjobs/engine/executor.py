@@ -25,6 +25,7 @@ import anyio
 from asyncjobs import events
 from asyncjobs.engine.claim import Claimer
 from asyncjobs.engine.due import Promoter
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.finish import Finisher
 from asyncjobs.engine.poll import Poller
 from asyncjobs.engine.presence import Presence
@@ -76,7 +77,8 @@ class Executor(Local):
         tasks: Callable[[], Mapping[str, Task[..., Any]]],
         arounds: Sequence[Around],
         serving: Sequence[Serves],
-        emit: Callable[[events.Event], None],
+        ears: Ears,
+        ended: Callable[[UUID], None],
     ) -> None:
         self.terms = terms
         self.troubles: Troubles = Troubles()
@@ -84,16 +86,18 @@ class Executor(Local):
         self.is_up: asyncio.Event = asyncio.Event()
         self._stopping = asyncio.Event()
         self._waker = waker
-        self._emit = emit
+        self._ears = ears
         self._serving = serving
         self._tasks = tasks
         self.link: Link
         self.link, self._ledger = make_ledger(self)
         self._reporter = Reporter(self._ledger, self._process, self.doubt)
         self.runs: Runs = Runs(
-            Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, emit
+            Slots(terms.slots, terms.shares), tasks, arounds, self._reporter, ears
         )
-        self._finisher = Finisher(self._ledger, self.runs, self._process, emit, self._went_back)
+        self._finisher = Finisher(
+            self._ledger, self.runs, self._process, ears, ended, self._went_back
+        )
         self.runs.settle = self._finisher.settle
         self._presence = Presence(
             self.link, self._ledger, self.runs, self._finisher.settle, waker.say
@@ -104,13 +108,13 @@ class Executor(Local):
             self.runs,
             self._first_queues(),
             all_queues=terms.queues is None,
-            emit=emit,
+            ears=ears,
             doubt=self.doubt,
             backlog=lambda: len(self._finisher),
         )
         self.runs.slot_freed = self._claimer.slot_freed
         self._promoter = Promoter(self._ledger, waker.ready)
-        self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, emit)
+        self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, ears)
         self._poller = Poller(self._ledger, self._found)
         self._pruner = Pruner(self._ledger, tasks)
 
@@ -270,7 +274,7 @@ class Executor(Local):
 
     def start_expected(self, job: Claimed) -> None:
         """It was."""
-        self._emit(events.Claimed(job.id, job.task, job.queue, job.attempt))
+        self._ears(events.Claimed(job.id, job.task, job.queue, job.attempt))
         self.runs.start_expected(job)
 
     def doubt(self) -> None:

@@ -16,13 +16,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
 from asyncjobs.engine.story import one_line
 from asyncjobs.errors import Unavailable
-from asyncjobs.events import Event
 from asyncjobs.job import JobState, Outcome, Settled
 from asyncjobs.postgres.failures import InDoubt, Refused
 from asyncjobs.postgres.ledger import Ledger, Recorded
@@ -42,13 +43,15 @@ class Finisher:
         ledger: Ledger,
         runs: Runs,
         process: Callable[[], int],
-        emit: Callable[[Event], None],
+        ears: Ears,
+        ended: Callable[[UUID], None],
         went_back: Callable[[str, JobState, float], None],
     ) -> None:
         self._ledger = ledger
         self._runs = runs
         self._process = process
-        self._emit = emit
+        self._ears = ears
+        self._ended = ended
         self._went_back = went_back
         self._waiting: deque[tuple[int, Settled]] = deque()
         self._locked: list[tuple[int, Settled]] = []
@@ -149,15 +152,19 @@ class Finisher:
                 if run is not None:
                     self._tell(run.job.task, run.job.queue, run.job.attempt, settled, state)
             elif run is not None and not (in_doubt and _leaves_no_trace(settled)):
-                self._emit(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
+                self._ears(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
         self._runs.slot_freed()  # the claimer may wait for us to catch up
 
     def _tell(self, task: str, queue: str, attempt: int, settled: Settled, state: JobState) -> None:
+        if state.is_final:
+            self._ended(settled.id)
+        if not self._ears:
+            return
         outcome = settled.outcome
         if outcome.story == "released" and not state.is_final:
-            self._emit(events.Released(settled.id, task, queue, outcome.error or ""))
+            self._ears(events.Released(settled.id, task, queue, outcome.error or ""))
         else:
-            self._emit(
+            self._ears(
                 events.Finished(settled.id, task, queue, attempt, state, outcome, settled.ran)
             )
 

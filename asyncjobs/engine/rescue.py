@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.identity import is_provably_dead
 from asyncjobs.job import JobState
 from asyncjobs.postgres.failures import InDoubt, NoAnswer
@@ -45,12 +46,12 @@ class Rescuer:
         ledger: Ledger,
         max_crashes: int,
         ready: Callable[[set[str]], None],
-        emit: Callable[[events.Event], None],
+        ears: Ears,
     ) -> None:
         self._ledger = ledger
         self._max_crashes = max_crashes
         self._ready = ready
-        self._emit = emit
+        self._ears = ears
         self._bell = Bell()
         self._busy: set[int] = set()
         self._seen: Seen = {}
@@ -126,7 +127,7 @@ class Rescuer:
             log.warning("%s died; %d of its jobs were taken from it", who, len(taken))
         for job in taken:
             state = JobState(job.state)
-            self._emit(events.Rescued(job.id, job.task, job.queue, silent.id, state))
+            self._ears(events.Rescued(job.id, job.task, job.queue, silent.id, state))
         ready = {job.queue for job in taken if job.state == "ready"}
         if ready:
             self._ready(ready)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from asyncjobs import events
 from asyncjobs.engine.enqueue import Enqueuer
 from asyncjobs.engine.ids import Ids
 from asyncjobs.engine.wake import Waker
@@ -62,7 +61,7 @@ class OpenRoad:
         if not ending.state.is_final:
             try:
                 async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-                    ending = await self._ended(id)
+                    ending = await self._end_of(id)
             except TimeoutError:
                 raise ResultTimeout(id, timeout or timedelta(0)) from None
         if ending.state is JobState.SUCCEEDED:
@@ -95,14 +94,13 @@ class OpenRoad:
             self._ask_to_stop(id, done[1])
         return done is not None
 
-    def hears(self, event: events.Event) -> None:
-        """Wake those who wait for a job that ended here."""
-        if isinstance(event, events.Finished) and event.state.is_final:
-            for waiter in self._ended_here.pop(event.id, ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+    def ended(self, id: UUID) -> None:
+        """A job ended here: wake those who wait for it."""
+        for waiter in self._ended_here.pop(id, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
-    async def _ended(self, id: UUID) -> Ending:
+    async def _end_of(self, id: UUID) -> Ending:
         """A job that ends in this process is known at once, one elsewhere by asking now and then."""
         pause, most = ASK_AGAIN_AFTER
         while True:

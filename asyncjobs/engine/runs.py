@@ -13,6 +13,7 @@ import anyio
 
 from asyncjobs import events
 from asyncjobs.current import Teller
+from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.run import Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
 from asyncjobs.extension import Around
@@ -22,7 +23,6 @@ from asyncjobs.task import Task
 log: logging.Logger = logging.getLogger("asyncjobs.run")
 
 Settle = Callable[[Settled], None]
-Emit = Callable[[events.Event], None]
 
 
 class Runs:
@@ -40,7 +40,7 @@ class Runs:
         tasks: Callable[[], Mapping[str, Task[..., Any]]],
         arounds: Sequence[Around],
         teller: Teller,
-        emit: Emit,
+        ears: Ears,
     ) -> None:
         self.slots = slots
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
@@ -49,7 +49,7 @@ class Runs:
         self._tasks = tasks
         self._arounds = arounds
         self._teller = teller
-        self._emit = emit
+        self._ears = ears
         self._threads = anyio.CapacityLimiter(slots.total)
         self._by_id: dict[UUID, Run] = {}
         self._expected: set[UUID] = set()
@@ -123,7 +123,8 @@ class Runs:
 
     async def _live(self, run: Run) -> None:
         job = run.job
-        self._emit(events.Started(job.id, job.task, job.queue, job.attempt))
+        if self._ears:
+            self._ears(events.Started(job.id, job.task, job.queue, job.attempt))
         began = time.perf_counter()
         try:
             outcome = await run.perform(self._arounds, self._threads)
@@ -137,7 +138,7 @@ class Runs:
         self._give(job.queue)
         if run.stop is Stop.LOST:
             self.forget(job.id)
-            self._emit(events.Lost(job.id, job.task, job.queue, job.attempt))
+            self._ears(events.Lost(job.id, job.task, job.queue, job.attempt))
             return
         keep_days = run.task.keep_days(outcome.state)
         self.settle(Settled(job.id, job.fence, outcome, ran, keep_days))

@@ -31,8 +31,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(service.anyio, "sleep", clock.sleep)
-    monkeypatch.setattr(service.time, "monotonic", clock.monotonic)
+    monkeypatch.setattr(service, "anyio", clock)
+    monkeypatch.setattr(service, "time", clock)
     return clock
 
 

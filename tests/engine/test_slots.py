@@ -86,8 +86,7 @@ class Booking(RuleBasedStateMachine):
 Booking.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 
 
-class TestSlotsAreNeverGivenTwice(Booking.TestCase):
-    """The rules above, in every order."""
+TestSlotsAreNeverGivenTwice = Booking.TestCase
 
 
 def test_a_free_slot_is_taken() -> None:
