@@ -70,6 +70,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "asyncjobs", "--ignoreexternal")
+    session.run("pytest", "tests/typing")
 
 
 @nox.session

@@ -39,6 +39,7 @@ class WithJobs:
         except Exception as error:
             log.exception("the app's %s failed", phase)
             await send({"type": f"lifespan.{phase}.failed", "message": str(error)})
+            raise
         else:
             await send({"type": "lifespan.shutdown.complete"})
 

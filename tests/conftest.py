@@ -1,6 +1,13 @@
-"""What every test may ask for: a running Postgres, a database of its own, a browser."""
+"""What every test may ask for: a running Postgres, a database of its own, a browser, jobs on it."""
 
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
 import pytest
+
+from asyncjobs import Jobs
 
 pytest_plugins = ["tests.postgres", "tests.browser"]
 
@@ -8,3 +15,16 @@ pytest_plugins = ["tests.postgres", "tests.browser"]
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def jobs(database: str) -> Jobs:
+    return Jobs(database)
+
+
+@pytest.fixture
+async def eyes(database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the test's own, for looking and for doing harm."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()

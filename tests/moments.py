@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
-from asyncjobs import Enqueued, JobState
+from asyncjobs import Enqueued, Jobs, JobState
 
 T = TypeVar("T")
 
@@ -32,10 +34,50 @@ async def until_true(look: Callable[[], object], within: float = PATIENCE) -> No
     await until(seen, within)
 
 
-async def until_state(job: Enqueued[object], *states: JobState) -> None:
+async def until_state(job: Enqueued[Any], *states: JobState) -> None:
     """Wait until a job stands there."""
 
     async def seen() -> bool:
         return await job.status() in states
 
     await until(seen)
+
+
+async def until_stands(jobs: Jobs, id: UUID, state: JobState) -> None:
+    """Wait until the job of this id stands there."""
+
+    async def stands() -> bool:
+        return (await jobs.get(id)).state is state
+
+    await until(stands)
+
+
+async def until_history(jobs: Jobs, id: UUID, length: int) -> None:
+    """Wait until so many earlier attempts of the job are remembered."""
+
+    async def long_enough() -> bool:
+        return len((await jobs.get(id)).history) >= length
+
+    await until(long_enough)
+
+
+class Gate:
+    """Holds jobs until they are let go, and knows who waits."""
+
+    def __init__(self) -> None:
+        self.inside: list[str] = []
+        self.most = 0
+        self.most_of: Counter[str] = Counter()
+        self._open = asyncio.Event()
+
+    async def pass_through(self, name: str = "") -> None:
+        self.inside.append(name)
+        self.most = max(self.most, len(self.inside))
+        self.most_of[name] = max(self.most_of[name], self.inside.count(name))
+        try:
+            await self._open.wait()
+        finally:
+            self.inside.remove(name)
+
+    def open(self) -> None:
+        self._open.set()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from asyncjobs.events import Event
 
-log = logging.getLogger("asyncjobs")
+log: logging.Logger = logging.getLogger("asyncjobs")
 
 
 class Ears:

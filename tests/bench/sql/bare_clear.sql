@@ -1,0 +1,1 @@
+truncate bare_job

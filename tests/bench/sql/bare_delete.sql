@@ -1,0 +1,1 @@
+delete from bare_job where id = any ($1::bigint[])

@@ -1,0 +1,1 @@
+delete from limit_job where id = any ($1::bigint[])

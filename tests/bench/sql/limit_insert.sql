@@ -1,0 +1,1 @@
+insert into limit_job (task, arguments) values ($1, $2)

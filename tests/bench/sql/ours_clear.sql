@@ -1,0 +1,1 @@
+truncate asyncjobs.job, asyncjobs.archive, asyncjobs.archive_spill

@@ -1,0 +1,123 @@
+"""`asyncjobs status`: what there is, and in words what is wrong with it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.standalone.report import in_words
+from tests.command import run
+from tests.standalone import yard
+from tests.standalone.conftest import StartWork, Yard
+
+
+async def test_an_idle_database_has_nothing_wrong(database: str) -> None:
+    code, said = await run("status", "--dsn", database)
+
+    assert code == 0
+    assert "schema asyncjobs, at 0001_jobs" in said
+    assert "no processes alive" in said
+    assert "!" not in said
+
+
+async def test_a_living_worker_is_shown_with_what_it_runs(
+    seen: Yard, start_work: StartWork
+) -> None:
+    async with start_work("--slots", "3", "--queues", "default,mail"):
+        [pid] = await seen.until_alive(1)
+        await yard.wait_at.enqueue("closed")
+        await yard.wait_at.enqueue("closed")
+        await seen.until_signed(2)
+        await yard.note.options(delay=timedelta(hours=3)).enqueue()
+
+        code, said = await run("status")
+
+    assert code == 0
+    assert "1 process alive" in said
+    assert f":{pid}  up " in said
+    assert "2 of 3 slots busy  default, mail" in said
+    assert "2 x tests.standalone.yard.wait_at, the oldest for " in said
+    assert "the next is due in 3 h, tests.standalone.yard.note" in said
+
+
+async def test_jobs_that_nobody_is_there_to_run_are_told(seen: Yard) -> None:
+    await yard.note.enqueue()
+
+    code, said = await run("status")
+
+    assert code == 1
+    assert "the oldest has waited for " in said
+    assert "! Jobs are ready and no process is alive: start your app" in said
+
+
+async def test_tasks_that_nobody_knows_and_queues_that_nobody_serves_are_told(
+    seen: Yard, start_work: StartWork
+) -> None:
+    await seen.connection.execute(
+        "select asyncjobs.enqueue('shop.gone') from generate_series(1, 2)"
+    )
+    async with start_work("--queues", "default"):
+        await seen.until_alive(1)
+        await yard.post.enqueue()
+
+        code, said = await run("status")
+
+    assert code == 1
+    assert "No living process knows the task shop.gone (2 jobs ready in queue default)" in said
+    assert (
+        "No living process that knows the task tests.standalone.yard.post serves the queue mail (1 job ready)"
+    ) in said
+
+
+async def test_a_process_that_is_gone_and_its_jobs_are_told(
+    seen: Yard, start_work: StartWork
+) -> None:
+    async with start_work() as worker:
+        await yard.wait_at.enqueue("closed")
+        await seen.until_signed(1)
+        worker.process.kill()
+        await worker.ended()
+
+        code, said = await run("status")
+
+    assert code == 1
+    assert "is gone, and 1 jobs that it ran wait to be rescued by another." in said
+
+
+async def test_failures_of_the_last_day_are_counted(seen: Yard, start_work: StartWork) -> None:
+    await seen.connection.execute(
+        "select asyncjobs.enqueue('tests.standalone.yard.note', '{\"unwanted\": 1}')"
+    )
+    async with start_work():
+        await seen.until_all_finished()
+
+        _, said = await run("status")
+
+    assert "failed                 1   1 in the last 24 hours" in said
+
+
+@pytest.mark.parametrize("arguments", [(), ("--schema", "elsewhere")])
+async def test_a_schema_that_is_not_there_is_told(
+    empty_database: str, arguments: tuple[str, ...]
+) -> None:
+    code, said = await run("status", "--dsn", empty_database, *arguments)
+
+    assert code == 1
+    assert "it is not there; run `asyncjobs migrate`" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7200, "2 h"),
+        (200_000, "2 days"),
+    ],
+)
+def test_a_time_is_told_in_the_largest_unit_that_fits(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
