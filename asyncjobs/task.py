@@ -194,7 +194,7 @@ class Enqueued(Generic[R]):
     task: Task[..., R]
 
     async def status(self) -> JobState:
-        """Tell where it stands; raises JobNotFound, Unavailable."""
+        """Tell where it stands; raises JobNotFound, NotConnected, Unavailable."""
         return await self.task.road.state(self.id)
 
     async def result(self, timeout: timedelta | float | None = None) -> R:
@@ -203,8 +203,8 @@ class Enqueued(Generic[R]):
 
         `timeout` is a timedelta, or seconds; None waits for ever.
 
-        Raises JobFailed, JobCancelled, ResultTimeout, JobNotFound (also for tasks with keep=0, whose
-        jobs leave no trace), Unavailable.
+        Raises JobFailed, JobCancelled, ResultTimeout, ResultNotReadable, JobNotFound (also for tasks with
+        keep=timedelta(0), whose jobs leave no trace), NotConnected, Unavailable.
         """
         if isinstance(timeout, (int, float)):
             timeout = timedelta(seconds=timeout)
@@ -283,8 +283,10 @@ class Tasks:
 
         def register(function: Callable[..., Any]) -> Task[..., Any]:
             own_name = _name_of(function) if name is None else name
-            if not callable(function) or inspect.isasyncgenfunction(function):
-                raise BadSignature(own_name, "it must be a function, plain or `async def`")
+            if not callable(function) or _yields(function):
+                raise BadSignature(
+                    own_name, "it must be a function, plain or `async def`, that does not yield"
+                )
             task = _kind_of(function)(
                 function,
                 self,
@@ -369,6 +371,10 @@ def _place(function: Callable[..., Any]) -> tuple[str, str] | None:
 
 def _kind_of(function: Callable[..., Any]) -> type[Task[..., Any]]:
     return AsyncTask if inspect.iscoroutinefunction(inspect.unwrap(function)) else PlainTask
+
+
+def _yields(function: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _name_of(function: Callable[..., Any]) -> str:

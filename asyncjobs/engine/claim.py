@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from asyncjobs import events
@@ -30,7 +31,9 @@ from asyncjobs.postgres.ledger import Ledger
 log: logging.Logger = logging.getLogger("asyncjobs.claim")
 
 SPREAD = 4  # candidates for each slot, while others claim beside us
-AGAIN_AFTER = 0.003  # seconds, when others hold what was seen
+AGAIN_AFTER = 0.003  # seconds, when others hold what was seen; doubled while they go on
+AGAIN_AT_LAST = 1.0  # seconds
+TELL_EVERY = 1.0  # seconds between two words to the others that we are full
 MOST_AT_ONCE = 200  # jobs
 
 
@@ -47,10 +50,15 @@ class Claimer:
         ears: Ears,
         doubt: Callable[[], None],
         backlog: Callable[[], int],
+        full: Callable[[Iterable[str]], None],
     ) -> None:
         self._bell = Bell()
         self._left_behind = False
+        self._pause = AGAIN_AFTER
+        self._said_full = 0.0
         self.is_open: bool = False
+        self.at_rest = asyncio.Event()
+        self.at_rest.set()
         self._ledger = ledger
         self._runs = runs
         self._queues = dict.fromkeys(queues)
@@ -58,6 +66,7 @@ class Claimer:
         self._ears = ears
         self._doubt = doubt
         self._backlog = backlog
+        self._full = full
 
     @property
     def queues(self) -> list[str]:
@@ -91,10 +100,13 @@ class Claimer:
 
     async def serve(self) -> None:
         """Claim whenever there is a slot and something may be ready."""
+        self._bell.ring()
         while True:
             await self._bell.heard()
+            self.at_rest.clear()
             while self.is_open and await self._claim():
                 pass
+            self.at_rest.set()
 
     async def _claim(self) -> bool:
         """Claim once; tells whether to look again at once."""
@@ -119,14 +131,27 @@ class Claimer:
             if self._ears:
                 self._ears(events.Claimed(job.id, job.task, job.queue, job.attempt))
         if len(jobs) < saw and len(jobs) < demand:
-            await asyncio.sleep(AGAIN_AFTER)
-        return len(jobs) == demand or len(jobs) < saw
+            # Others hold what was seen: a moment if they took it, longer if they just hold it.
+            self._pause = AGAIN_AFTER if jobs else min(self._pause * 2, AGAIN_AT_LAST)
+            await self._bell.heard(self._pause)
+            return True
+        self._pause = AGAIN_AFTER
+        if len(jobs) == demand and slots.free <= 0:
+            self._tell_full()
+        return len(jobs) == demand
+
+    def _tell_full(self) -> None:
+        """We have all that we can take and may have left some: others may not have been woken for it."""
+        now = time.monotonic()
+        if now - self._said_full >= TELL_EVERY:
+            self._said_full = now
+            self._full(self.queues)
 
     async def _ask(
         self, rooms: dict[str, int], demand: int, suspects: int
     ) -> tuple[list[Claimed], int]:
         """Ask for as many as there are slots, and of more candidates when others hold the first."""
-        unknown = sorted(self._runs.unknown)
+        unknown = self._runs.unknown_tasks()
         jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, 1)
         if saw and not jobs:
             jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, SPREAD)

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from asyncjobs.engine.bell import Bell
+from asyncjobs.errors import Unavailable
 from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 
@@ -28,7 +29,7 @@ AGAIN_AFTER = 1.0  # seconds, when Postgres did not answer
 class Promoter:
     """Wakes when a scheduled job is due."""
 
-    def __init__(self, ledger: Ledger, ready: Callable[[set[str]], None]) -> None:
+    def __init__(self, ledger: Ledger, ready: Callable[[Mapping[str, int]], None]) -> None:
         self._ledger = ledger
         self._ready = ready
         self._bell = Bell()
@@ -55,11 +56,14 @@ class Promoter:
             except NoAnswer as error:
                 log.info("due jobs wait: %s", error)
                 self.due(AGAIN_AFTER)
+            except Unavailable:
+                self.due(AGAIN_AFTER)
+                raise
 
     async def _promote(self) -> None:
         promoted = await self._ledger.promote(BATCH)
         if promoted.number:
-            self._ready(set(promoted.queues))
+            self._ready(dict.fromkeys(promoted.queues, promoted.number))
         if promoted.number == BATCH:
             self.due(0)
         elif promoted.due_in is not None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -108,6 +108,7 @@ class Enqueuer:
 
     async def serve(self) -> None:
         """Commit batches for as long as there are callers."""
+        self._bell.ring()
         while True:
             await self._bell.heard()
             while self._waiting:
@@ -145,27 +146,35 @@ class Enqueuer:
 
     async def _commit(self, batch: Sequence[_Entry], *, whole: bool = False) -> None:
         """See one batch stored, or its callers told why not; a `whole` one is never halved."""
+        try:
+            await self._see_stored(batch, whole=whole)
+        except BaseException:
+            closed = "jobs was closed meanwhile; the job may be stored"
+            _fail(batch, NotConnected("enqueue", closed))
+            raise
+
+    async def _see_stored(self, batch: Sequence[_Entry], *, whole: bool) -> None:
         if not batch:
             return
-        wishes = [
-            self.starter is not None and self.starter.expect(entry.request) for entry in batch
-        ]
+        wishes = [self._wishes(entry.request) for entry in batch]
         try:
             stored = await self._send([entry.request for entry in batch], wishes)
-        except Refused as error:
+        except BaseException as error:
             self._unexpect(batch, wishes)
-            await self._refused(batch, error, whole=whole)
-        except Unavailable as error:
-            self._unexpect(batch, wishes)
-            await self._again(batch, error, whole=whole)
-        except BaseException:
-            self._unexpect(batch, wishes)
-            _fail(
-                batch, NotConnected("enqueue", "jobs was closed meanwhile; the job may be stored")
-            )
-            raise
+            failure = error
         else:
             self._settle(batch, wishes, stored)
+            return
+        # Outside of the clause, so that a cancellation in here is told to the callers as well.
+        if isinstance(failure, Refused):
+            await self._refused(batch, failure, whole=whole)
+        elif isinstance(failure, Unavailable):
+            await self._again(batch, failure, whole=whole)
+        else:
+            raise failure
+
+    def _wishes(self, request: Request) -> bool:
+        return self.starter is not None and self.starter.expect(request)
 
     async def _send(self, requests: list[Request], wishes: list[bool]) -> list[Stored]:
         if self.starter is not None and any(wishes):
@@ -206,6 +215,8 @@ class Enqueuer:
                 log.warning("%d jobs wait to be stored: %s", len(batch), next_error)
                 error = next_error
             else:
+                if in_doubt and self.starter is not None:
+                    self.starter.doubt()  # the first try is settled by now: one more look at what it left
                 self._settle(batch, [False] * len(batch), stored)
                 return
 
@@ -213,7 +224,7 @@ class Enqueuer:
         self, batch: Sequence[_Entry], wishes: Sequence[bool], stored: Sequence[Stored]
     ) -> None:
         by_id = {row.id: row for row in stored}
-        ready: set[str] = set()
+        ready: Counter[str] = Counter()
         for entry, wish in zip(batch, wishes, strict=True):
             request = entry.request
             # A row that was there already, from a first try without an answer, is as good as ready.
@@ -224,7 +235,7 @@ class Enqueuer:
                 else:
                     self.starter.unexpect(request)
             if row.state == "ready":
-                ready.add(request.queue)
+                ready[request.queue] += 1
             elif row.state == "scheduled":
                 self._waker.due(row.due_in)
             if self._ears:
@@ -245,7 +256,7 @@ class Enqueuer:
         by_id = {row.id: row for row in stored}
 
         def committed() -> None:
-            self._waker.ready({r.queue for r in requests if by_id[r.id].state == "ready"})
+            self._waker.ready(Counter(r.queue for r in requests if by_id[r.id].state == "ready"))
             for row in stored:
                 if row.state == "scheduled":
                     self._waker.due(row.due_in)

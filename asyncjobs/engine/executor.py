@@ -40,7 +40,6 @@ from asyncjobs.engine.wake import Local, Waker
 from asyncjobs.errors import Unavailable
 from asyncjobs.extension import Around, Serves
 from asyncjobs.job import Claimed, JobState, Request, Stored
-from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger, Poll
 from asyncjobs.postgres.link import Link
 from asyncjobs.task import Task
@@ -48,7 +47,7 @@ from asyncjobs.task import Task
 log: logging.Logger = logging.getLogger("asyncjobs.executor")
 
 OBEY_WITHIN = 2.0  # seconds that cancelled jobs have to end
-FLUSH_WITHIN = 4.0  # seconds
+FLUSH_WITHIN = 3.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,7 @@ class Executor(Local):
             self.link, self._ledger, self.runs, self._finisher.settle, waker.say
         )
         self.runs.first_started = self._presence.look_up
+        self.runs.ended_late = self.link.let_go
         self._claimer = Claimer(
             self._ledger,
             self.runs,
@@ -111,6 +111,7 @@ class Executor(Local):
             ears=ears,
             doubt=self.doubt,
             backlog=lambda: len(self._finisher),
+            full=lambda queues: waker.ready(dict.fromkeys(queues, 1), everywhere=True),
         )
         self.runs.slot_freed = self._claimer.slot_freed
         self._promoter = Promoter(self._ledger, waker.ready)
@@ -138,6 +139,7 @@ class Executor(Local):
         if not self.is_draining:
             self.is_draining = True
             self._claimer.close()
+            self._presence.drain()
             log.info("draining: %d jobs are running", len(self.runs.live))
 
     def stop(self) -> None:
@@ -167,19 +169,31 @@ class Executor(Local):
         async with anyio.create_task_group() as group:
             for name, serve in services.items():
                 group.start_soon(keep, name, serve, self.troubles, name=f"asyncjobs {name}")
-            await self._stopping.wait()
-            await self._drain()
+            try:
+                await self._stopping.wait()
+                await self._drain()
+            except Exception:
+                # Not for `keep` to start again: there is nothing to come back to.
+                log.exception("the drain failed, and ends here")
+            finally:
+                # Cut short, or failed: what runs ends with us as well as it can.
+                self.runs.close()
+                self.runs.stop_all(Stop.SHUTDOWN)
+                self.runs.end()
             group.cancel_scope.cancel()
 
     async def _drain(self) -> None:
-        await _patiently(self._say_draining(), 1.0)
-        await _patiently(self.runs.has_none.wait(), self.terms.drain.total_seconds())
+        self.runs.close()
+        await _patiently(self._presence.said_draining.wait(), 1.0)
+        await _patiently(self.runs.is_idle.wait(), self.terms.drain.total_seconds())
         if self.runs.live:
             log.warning("%d jobs did not end in time and are cancelled", len(self.runs.live))
             self.runs.stop_all(Stop.SHUTDOWN)
-        await _patiently(self.runs.has_none.wait(), OBEY_WITHIN)
+        await _patiently(self._claimer.at_rest.wait(), OBEY_WITHIN)
+        await _patiently(self.runs.is_idle.wait(), OBEY_WITHIN)
         await _patiently(self._finisher.flush(), FLUSH_WITHIN)
         await _patiently(self._waker.flush(), 1.0)
+        self.runs.end()
         overdue = self.runs.live
         if overdue:
             names = ", ".join(sorted({run.job.task for run in overdue}))
@@ -192,13 +206,11 @@ class Executor(Local):
         else:
             await self.link.leave()
 
-    async def _say_draining(self) -> None:
-        try:
-            await self._ledger.drain()
-        except NoAnswer as error:
-            log.info("could not say that we drain: %s", error)
+    # What the link tells, and asks.
 
-    # What the link tells.
+    def holds_bodies(self) -> bool:
+        """Whether the lock still speaks for somebody."""
+        return bool(self.runs.live)
 
     async def on_up(self, *, reborn: bool) -> None:
         """The link is up: beat before the first claim, look at the others, poll."""
@@ -242,9 +254,9 @@ class Executor(Local):
 
     # What a wake does here (Local).
 
-    def serves(self, queue: str) -> bool:
-        """Whether we would take a job of this queue right now."""
-        return self._is_taking and self._claimer.serves(queue) and self.runs.slots.free > 0
+    def serves(self, queue: str, jobs: int) -> bool:
+        """Whether we would take so many jobs of this queue right now."""
+        return self._is_taking and self._claimer.serves(queue) and self.runs.slots.free >= jobs
 
     def ready(self, queues: Iterable[str]) -> None:
         """Jobs of these queues are ready."""
@@ -286,7 +298,7 @@ class Executor(Local):
         process = (self._process(), self.link.generation)
         served = sorted({*self._claimer.queues, *(request.queue for request in requests)})
         return await self._ledger.enqueue_and_start(
-            requests, wishes, process, served, sorted(self.runs.unknown)
+            requests, wishes, process, served, self.runs.unknown_tasks()
         )
 
     @property
@@ -308,7 +320,8 @@ class Executor(Local):
         if state is JobState.SCHEDULED:
             self._waker.due(delay)
         else:
-            self._waker.ready([queue] if queue else self._claimer.queues, everywhere=True)
+            queues = [queue] if queue else self._claimer.queues
+            self._waker.ready(dict.fromkeys(queues, 1), everywhere=True)
 
     def _found(self, poll: Poll) -> None:
         """What the safety poll found."""
@@ -320,6 +333,8 @@ class Executor(Local):
             self._rescuer.look_for_a_while()
         else:
             self._rescuer.all_calm()
+        if poll.we_run and not len(self.runs):
+            self.doubt()
 
 
 async def _patiently(what: Any, seconds: float) -> None:

@@ -105,10 +105,10 @@ class Finisher:
         while True:
             try:
                 answers = await self._ledger.finish(process, batch)
-            except Refused as error:
-                await self._halve(process, batch, error)
-                return
             except Unavailable as error:
+                if isinstance(error, Refused) and error.blames_the_row:
+                    await self._halve(process, batch, error)
+                    return
                 in_doubt = in_doubt or isinstance(error, InDoubt)
                 log.warning("%d outcomes wait for Postgres: %s", len(batch), error)
                 await asyncio.sleep(REDIAL_AFTER)
@@ -126,7 +126,7 @@ class Finisher:
         [settled] = batch
         if settled.outcome.state is JobState.FAILED and settled.outcome.traceback is None:
             log.error("the end of job %s cannot be recorded, its row stays: %s", settled.id, error)
-            self._runs.forget(settled.id)
+            self._runs.forget(settled.id, settled.fence)
             return
         log.error(
             "the outcome of job %s was refused and is recorded as failed: %s", settled.id, error
@@ -143,7 +143,7 @@ class Finisher:
             if answer.answer == "locked":
                 self._locked.append((process, settled))
                 continue
-            run = self._runs.forget(settled.id)
+            run = self._runs.forget(settled.id, settled.fence)
             if answer.answer == "recorded":
                 state = JobState(answer.state) if answer.state else settled.outcome.state
                 if not state.is_final and settled.outcome.story != "cancelled":

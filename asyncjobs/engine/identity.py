@@ -26,7 +26,7 @@ def started(pid: int) -> int | None:
     """Tell when that process started, in the kernel's clock ticks since boot; None if it is not there."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    except FileNotFoundError:
         return None
     # The name in parentheses may hold spaces and parentheses itself; a zombie runs nothing any more.
     fields = stat.rpartition(")")[2].split()
@@ -37,7 +37,25 @@ def is_provably_dead(where: str | None, pid: int | None, since: int | None) -> b
     """Tell whether the process that started then, as that pid, on that machine, is certainly gone."""
     if where is None or pid is None or since is None or where != machine():
         return False
-    return started(pid) != since
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True  # also where /proc hides the processes of others, a missing file proves nothing
+    except PermissionError:
+        pass
+    try:
+        now = started(pid)
+    except OSError:
+        return False
+    return now != since if now is not None else _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether it is dead and only waits for its parent to hear of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return False
 
 
 def name() -> str:

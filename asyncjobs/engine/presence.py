@@ -17,7 +17,8 @@ back: the row has ended, we come back as another process, and what we still run 
 An answer may be lost; a row may not. The beat compares. A row that Postgres thinks is ours and that we do
 not know is given back, its attempt too; a run of ours that Postgres does not know is cancelled and told
 as lost. Claims and beats share the link, so they never overlap; what was born running is expected before
-its INSERT is sent; what has ended and is not yet recorded is not missed.
+its INSERT is sent; what has ended and is not yet recorded is not missed. One beat does not end a doubt: the statement in doubt may
+still be waiting in the server and commit later, so the beats go on for as long as it can.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from uuid import UUID
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.run import Stop
 from asyncjobs.engine.runs import Runs
+from asyncjobs.errors import Unavailable
 from asyncjobs.job import JobState, Outcome, Settled
 from asyncjobs.postgres.failures import InDoubt, NoAnswer, Unreachable
 from asyncjobs.postgres.ledger import Ledger
@@ -42,6 +44,7 @@ BEAT = 5.0  # seconds
 LEASE = 20.0  # seconds
 LEASE_ANSWER_WITHIN = 3.0  # seconds
 CANCEL_BY = 14.0  # seconds after the last answered statement was sent
+DOUBT_FOR = 40.0  # seconds: a statement in doubt may commit until the server gives it up, at 30
 BUSY_AFTER = 1.0  # seconds that a job has run
 TICK = 1.0  # seconds
 
@@ -64,6 +67,10 @@ class Presence:
         self._say = say
         self._bell = Bell()
         self._is_doubtful = False
+        self._doubt_until = 0.0
+        self._is_draining = False
+        self._drained_in = (0, 0)  # process and generation that have said so
+        self.said_draining = asyncio.Event()
         self._busy = False
         self._last_beat = 0.0
         self._last_lease = 0.0
@@ -71,6 +78,12 @@ class Presence:
     def doubt(self) -> None:
         """Something may be ours that we do not know of: beat now."""
         self._is_doubtful = True
+        self._doubt_until = time.monotonic() + DOUBT_FOR
+        self._bell.ring()
+
+    def drain(self) -> None:
+        """We start nothing more: say so now, and again in each generation."""
+        self._is_draining = True
         self._bell.ring()
 
     def look_up(self) -> None:
@@ -85,15 +98,33 @@ class Presence:
     async def serve(self) -> None:
         """Beat while jobs run and after every doubt; say busy and calm; keep the budgets."""
         while True:
-            await self._bell.heard(TICK if len(self._runs) or self._busy else None)
+            await self._bell.heard(TICK if self._has_reason or self._busy else None)
             if not self._link.is_up:
                 await self._without_link()
                 continue
             self._last_lease = 0.0
+            if self._is_draining:
+                await self._say_draining()
             self._tell_pace()
-            beat_is_due = len(self._runs) and time.monotonic() - self._last_beat >= BEAT
+            beat_is_due = self._has_reason and time.monotonic() - self._last_beat >= BEAT
             if self._is_doubtful or beat_is_due:
                 await self.beat()
+
+    async def _say_draining(self) -> None:
+        generation = (self._link.process_id or 0, self._link.generation)
+        if self._drained_in == generation:
+            return
+        try:
+            await self._ledger.drain()
+        except NoAnswer as error:
+            log.info("could not say that we drain: %s", error)
+        else:
+            self._drained_in = generation
+            self.said_draining.set()
+
+    @property
+    def _has_reason(self) -> bool:
+        return bool(len(self._runs)) or time.monotonic() < self._doubt_until
 
     async def beat(self) -> None:
         """Ask once what is ours, and settle the differences."""
@@ -108,7 +139,7 @@ class Presence:
             return
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
-            if row.id not in self._runs:
+            if not self._runs.knows(row.id, row.fence):
                 self._give_back(row.id, row.fence)
             elif row.cancel_asked:
                 self._runs.stop([row.id], Stop.ASKED)
@@ -135,7 +166,7 @@ class Presence:
                 log.warning("Postgres stops or starts; what runs here goes on")
             else:
                 self._cut_off(refusal)
-        except (InDoubt, TimeoutError) as error:
+        except (Unavailable, TimeoutError) as error:
             self._cut_off(error)
         else:
             if not leased:

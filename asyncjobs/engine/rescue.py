@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
@@ -45,7 +46,7 @@ class Rescuer:
         self,
         ledger: Ledger,
         max_crashes: int,
-        ready: Callable[[set[str]], None],
+        ready: Callable[[Mapping[str, int]], None],
         ears: Ears,
     ) -> None:
         self._ledger = ledger
@@ -128,7 +129,7 @@ class Rescuer:
         for job in taken:
             state = JobState(job.state)
             self._ears(events.Rescued(job.id, job.task, job.queue, silent.id, state))
-        ready = {job.queue for job in taken if job.state == "ready"}
+        ready = Counter(job.queue for job in taken if job.state == "ready")
         if ready:
             self._ready(ready)
         return bool(taken) or not silent.runs_jobs

@@ -83,7 +83,7 @@ class OpenRoad:
         self._check_loop("retry")
         queue = await self._ledger.retry(id)
         if queue is not None:
-            self._waker.ready([queue])
+            self._waker.ready({queue: 1})
         return queue is not None
 
     async def delete(self, id: UUID) -> bool:

@@ -147,7 +147,7 @@ class Run:
         return self._tried(error, whole(error))
 
     def _failed(self, error: BaseException) -> Outcome:
-        if self.stop is not None and isinstance(error, Stopped):
+        if self.stop in _GIVES_BACK or (self.stop is not None and isinstance(error, Stopped)):
             return self._stopped(error)
         return self._tried(error, whole(error))
 

@@ -27,11 +27,12 @@ Settle = Callable[[Settled], None]
 
 class Runs:
     """
-    Every run of this process, by job id, until Postgres has recorded its outcome.
+    Every run of this process, until Postgres has recorded its outcome.
 
     A direct start is *expected* before its INSERT is sent, so that a beat which finds the row knows that
-    it is no stranger. The slot is free when the body has ended; the entry stays until the outcome is
-    recorded, so that a beat does not take an ended run for a lost one.
+    it is no stranger. The slot is free when the body has ended; the run stays, under its fence, until its
+    outcome is recorded, so that a beat does not take an ended run for a lost one, and so that the same
+    job, come back and claimed again meanwhile, is not mistaken for it.
     """
 
     def __init__(
@@ -44,51 +45,64 @@ class Runs:
     ) -> None:
         self.slots = slots
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
-        self.has_none: asyncio.Event = asyncio.Event()
-        self.has_none.set()
+        self.is_idle = asyncio.Event()
+        self.is_idle.set()
         self._tasks = tasks
         self._arounds = arounds
         self._teller = teller
         self._ears = ears
         self._threads = anyio.CapacityLimiter(slots.total)
-        self._by_id: dict[UUID, Run] = {}
+        self._live_by_id: dict[UUID, Run] = {}
+        self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
         self._bodies: set[asyncio.Task[None]] = set()
+        self._closing: Stop | None = None
+        self._is_over = False
         self.settle: Settle = lambda settled: None
         self.first_started: Callable[[], None] = lambda: None
         self.slot_freed: Callable[[], None] = lambda: None
+        self.ended_late: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._live_by_id) + len(self._unrecorded)
 
-    def __contains__(self, id: UUID) -> bool:
-        return id in self._by_id or id in self._expected
+    def knows(self, id: UUID, fence: int) -> bool:
+        """Whether that row is no surprise: it runs here, has just ended here, or is about to start."""
+        run = self._live_by_id.get(id)
+        runs = run is not None and run.job.fence == fence
+        return runs or (id, fence) in self._unrecorded or id in self._expected
+
+    def unknown_tasks(self) -> list[str]:
+        """Give the names of tasks whose jobs are left where they are; one that was declared since is not among them."""
+        self.unknown -= self._tasks().keys()
+        return sorted(self.unknown)
 
     def get(self, id: UUID) -> Run | None:
-        """Give the run of this job, if it is here."""
-        return self._by_id.get(id)
+        """Give the run of this job whose body has not ended."""
+        return self._live_by_id.get(id)
 
     @property
     def live(self) -> list[Run]:
         """Those whose body has not ended."""
-        return [run for run in self._by_id.values() if not run.ended]
+        return list(self._live_by_id.values())
 
     @property
     def suspects(self) -> int:
         """How many of them were running when a process died."""
-        return sum(1 for run in self._by_id.values() if run.job.crashes and not run.ended)
+        return sum(1 for run in self._live_by_id.values() if run.job.crashes)
 
     @property
     def oldest(self) -> float:
         """How long the oldest body has been running, in seconds."""
         now = time.monotonic()
-        return max((now - run.began for run in self._by_id.values() if not run.ended), default=0.0)
+        return max((now - run.began for run in self._live_by_id.values()), default=0.0)
 
     def expect(self, id: UUID, task: str, queue: str) -> bool:
         """Reserve a slot for a direct start; False when there is none, or the task is not known here."""
         if task not in self._tasks() or not self.slots.take(queue):
             return False
         self._expected.add(id)
+        self.is_idle.clear()
         return True
 
     def unexpect(self, id: UUID, queue: str) -> None:
@@ -96,6 +110,7 @@ class Runs:
         if id in self._expected:
             self._expected.discard(id)
             self._give(queue)
+            self._tell_idle()
 
     def start_expected(self, job: Claimed) -> None:
         """It was born running: start it in the slot that it has."""
@@ -112,9 +127,15 @@ class Runs:
         if task is None:
             self._turn_away(job)
             return
-        run = self._by_id[job.id] = Run(job, task, self._teller)
-        if len(self._by_id) == 1:
-            self.has_none.clear()
+        if self._is_over:
+            log.warning("job %s came too late to be run here; others will take it", job.id)
+            self._give(job.queue)
+            return
+        run = self._live_by_id[job.id] = Run(job, task, self._teller)
+        if self._closing is not None:
+            run.ask_to_stop(self._closing)  # it goes back without having run
+        if len(self._live_by_id) == 1:
+            self.is_idle.clear()
             self.first_started()
         # A task of its own, kept here and cancelled by us alone: see run.py.
         body = asyncio.get_running_loop().create_task(self._live(run))
@@ -135,13 +156,17 @@ class Runs:
 
     def _end(self, run: Run, outcome: Outcome, ran: float) -> None:
         job = run.job
+        run.ended = True
+        if self._live_by_id.get(job.id) is run:
+            del self._live_by_id[job.id]
         self._give(job.queue)
         if run.stop is Stop.LOST:
-            self.forget(job.id)
             self._ears(events.Lost(job.id, job.task, job.queue, job.attempt))
-            return
-        keep_days = run.task.keep_days(outcome.state)
-        self.settle(Settled(job.id, job.fence, outcome, ran, keep_days))
+        else:
+            self._unrecorded[job.id, job.fence] = run
+            keep_days = run.task.keep_days(outcome.state)
+            self.settle(Settled(job.id, job.fence, outcome, ran, keep_days))
+        self._tell_idle()
 
     def _turn_away(self, job: Claimed) -> None:
         """Nobody here knows this task: give the job back unharmed, and ask for no more of them."""
@@ -156,28 +181,40 @@ class Runs:
         reason = f"task {job.task!r} is not known to this process"
         outcome = Outcome(JobState.READY, "released", counts=False, error=reason)
         self.settle(Settled(job.id, job.fence, outcome, None, 1))
+        self._tell_idle()
 
-    def forget(self, id: UUID) -> Run | None:
-        """Its outcome is recorded, or it is lost: it is not ours any more."""
-        run = self._by_id.pop(id, None)
-        if not self._by_id:
-            self.has_none.set()
-        return run
+    def forget(self, id: UUID, fence: int) -> Run | None:
+        """The outcome of that run is recorded, or refused; a later run of the same job stays."""
+        return self._unrecorded.pop((id, fence), None)
+
+    def close(self) -> None:
+        """From now on whatever is started goes back unrun: the process is leaving."""
+        self._closing = Stop.SHUTDOWN
+
+    def end(self) -> None:
+        """From now on nothing can be started: the process has left."""
+        self._is_over = True
 
     def stop(self, ids: Iterable[UUID], why: Stop) -> None:
         """Stop these, as far as they can be stopped."""
         for id in ids:
-            run = self._by_id.get(id)
-            if run is not None and not run.ended:
+            run = self._live_by_id.get(id)
+            if run is not None:
                 run.ask_to_stop(why)
 
     def stop_all(self, why: Stop) -> None:
         """Stop all."""
-        self.stop(list(self._by_id), why)
+        self.stop(list(self._live_by_id), why)
 
     def confirmed(self) -> dict[UUID, int]:
-        """Give the fences of the runs that Postgres has confirmed and whose bodies have not ended."""
-        return {id: run.job.fence for id, run in self._by_id.items() if not run.ended}
+        """Give the fences of the runs whose bodies have not ended."""
+        return {id: run.job.fence for id, run in self._live_by_id.items()}
+
+    def _tell_idle(self) -> None:
+        if not self._live_by_id and not self._expected:
+            self.is_idle.set()
+            if self._is_over:
+                self.ended_late()
 
     def _give(self, queue: str) -> None:
         self.slots.give(queue)

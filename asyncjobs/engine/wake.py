@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -22,14 +22,15 @@ from asyncjobs.postgres.ledger import Enqueues
 
 log: logging.Logger = logging.getLogger("asyncjobs.wake")
 
+PAYLOAD = 7_900  # bytes; Postgres takes less than 8,000
 PAUSE = 0.05  # seconds between two NOTIFYs
 
 
 class Local:
     """What a wake does in this process; an executor puts its own in place of these."""
 
-    def serves(self, queue: str) -> bool:
-        """Tell whether this process would take a job of this queue right now."""
+    def serves(self, queue: str, jobs: int) -> bool:
+        """Tell whether this process would take so many jobs of this queue right now."""
         return False
 
     def ready(self, queues: Iterable[str]) -> None:
@@ -57,11 +58,14 @@ class Waker:
         self._all_said = asyncio.Event()
         self._all_said.set()
 
-    def ready(self, queues: Iterable[str], *, everywhere: bool = False) -> None:
-        """Jobs of these queues became ready; others are told unless we will surely take them."""
-        queues = set(queues)
+    def ready(self, queues: Mapping[str, int], *, everywhere: bool = False) -> None:
+        """So many jobs of these queues became ready; others are told unless we will surely take them."""
         self.local.ready(queues)
-        elsewhere = {queue for queue in queues if everywhere or not self.local.serves(queue)}
+        elsewhere = {
+            queue
+            for queue, jobs in queues.items()
+            if everywhere or not self.local.serves(queue, jobs)
+        }
         if elsewhere:
             self._ready |= elsewhere
             self._ring()
@@ -98,15 +102,13 @@ class Waker:
         ready, self._ready = self._ready, set()
         due, self._due = self._due, None
         words, self._words = self._words, []
-        message: dict[str, Any] = {"from": self.me()}
-        if ready:
-            message["ready"] = sorted(ready)
+        sayings: list[dict[str, Any]] = [{"ready": [queue]} for queue in sorted(ready)]
         if due is not None:
-            message["due"] = max(0.0, due - asyncio.get_running_loop().time())
-        if words:
-            message["words"] = words
+            sayings.append({"due": max(0.0, due - asyncio.get_running_loop().time())})
+        sayings += [{"words": [word]} for word in words]
         try:
-            await self._ledger.notify(self._channel, json.dumps(message))
+            for payload in _portions(self.me(), sayings):
+                await self._ledger.notify(self._channel, payload)
         except NoAnswer as error:
             log.info("could not wake the others yet: %s", error)
             self._ready |= ready
@@ -132,3 +134,21 @@ class Waker:
         except (ValueError, TypeError, AttributeError) as error:
             log.warning("not understood on channel %s: %s", self._channel, error)
             return []
+
+
+def _portions(me: int | None, sayings: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Put them together into as few payloads as Postgres takes."""
+    message: dict[str, Any] = {"from": me}
+    payload = ""
+    for saying in sayings:
+        longer = {**message}
+        for key, value in saying.items():
+            longer[key] = longer.get(key, []) + value if isinstance(value, list) else value
+        text = json.dumps(longer, ensure_ascii=False)
+        if payload and len(text.encode()) > PAYLOAD:
+            yield payload
+            longer = {"from": me, **saying}
+            text = json.dumps(longer, ensure_ascii=False)
+        message, payload = longer, text
+    if payload:
+        yield payload

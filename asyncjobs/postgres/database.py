@@ -20,7 +20,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from asyncjobs.errors import ServerTooOld, UnsafePool, WrongConnection
-from asyncjobs.postgres.failures import Refused, Unreachable, told, told_of_connecting
+from asyncjobs.postgres.failures import NotNow, Refused, Unreachable, told, told_of_connecting
 from asyncjobs.postgres.sockets import keep_alive
 from asyncjobs.postgres.statements import Statements
 
@@ -55,6 +55,7 @@ _BREAKS_A_PROMISE = {
     "default_transaction_isolation": ("read committed",),
     "default_transaction_read_only": ("off",),
     "synchronous_commit": ("on", "local", "remote_write", "remote_apply"),
+    "lock_timeout": ("0",),
 }
 
 
@@ -106,16 +107,19 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[PoolConnectionProxy]:
         """Lend a connection; one that comes back in doubt is terminated."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise Unreachable("use Postgres", "the pool is closed")
         try:
             async with asyncio.timeout(CONNECT_WITHIN):
-                connection = await self._pool.acquire()
+                connection = await pool.acquire()
         except Exception as error:  # a DSN that cannot be parsed is a ValueError, for one
             raise told_of_connecting("connect to Postgres", error) from error
         try:
             yield connection
-        except Refused:
+        except (NotNow, Refused):
+            if connection.is_in_transaction():
+                connection.terminate()
             raise
         except BaseException:
             # It may be dead, and have left the pool, already.
@@ -123,7 +127,7 @@ class Database:
                 connection.terminate()
             raise
         finally:
-            await self._pool.release(connection)
+            await pool.release(connection)
 
     async def fetch(self, sql: str, *args: object, timeout: float = ANSWER_WITHIN) -> Sequence[Row]:
         """Send one statement and give its rows; `timeout` in seconds."""

@@ -6,6 +6,13 @@ import asyncpg
 
 from asyncjobs.errors import Unavailable
 
+_PASSES = (
+    "25006",
+    "40",
+    "53",
+    "55",
+    "57",
+)  # read-only, conflicts, resources, locks, somebody's word
 _STOPPING = ("57P01", "57P02", "57P03")
 
 
@@ -17,9 +24,18 @@ class Refused(Unavailable):
         self.sqlstate: str = cause.sqlstate or ""
 
     @property
+    def blames_the_row(self) -> bool:
+        """Whether the values are at fault: data exceptions, constraints, limits."""
+        return self.sqlstate[:2] in ("22", "23", "54")
+
+    @property
     def lacks_a_day(self) -> bool:
         """Whether the archive has no partition for a row."""
         return self.sqlstate == "23514"
+
+
+class NotNow(Unavailable):
+    """Postgres refused for a reason that passes: a lock, a timeout, no room, a server about to stop."""
 
 
 class InDoubt(Unavailable):
@@ -52,11 +68,13 @@ _BROKEN = (
 
 def told(wanted: str, cause: Exception) -> Unavailable:
     """Turn an error of a statement that was sent into ours."""
-    # asyncpg's client-side DataError is an InterfaceError too, and nothing was sent then.
-    if isinstance(cause, (ValueError, TypeError, OverflowError)):
+    # What asyncpg cannot encode is an InterfaceError and a ValueError both, and was not sent. A plain
+    # ValueError comes from reading the answer: the statement has done its work.
+    if isinstance(cause, asyncpg.InterfaceError) and isinstance(cause, ValueError):
         return Refused(wanted, asyncpg.exceptions.DataError(str(cause)))
     if isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, _BROKEN):
-        return Refused(wanted, cause)
+        passes = cause.sqlstate is not None and cause.sqlstate.startswith(_PASSES)
+        return NotNow(wanted, cause) if passes else Refused(wanted, cause)
     return InDoubt(wanted, cause)
 
 
@@ -68,5 +86,5 @@ def told_of_connecting(wanted: str, cause: Exception) -> Unreachable:
     return Unreachable(wanted, cause, is_stopping=stopping)
 
 
-NoAnswer: tuple[type[Unavailable], ...] = (InDoubt, Unreachable)
+NoAnswer: tuple[type[Unavailable], ...] = (InDoubt, NotNow, Unreachable)
 """What time or a new connection heals; Refused is not among them, it is somebody's mistake."""

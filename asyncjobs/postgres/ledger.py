@@ -15,7 +15,8 @@ from asyncjobs.postgres.failures import Refused
 from asyncjobs.postgres.link import Link
 from asyncjobs.postgres.statements import Statements, into_spill
 
-RESEND_WITHIN = 10.0  # seconds for both statements of a resend
+ENQUEUE_ANSWER_WITHIN = 5.0  # seconds; a resend follows, within the caller's patience
+RESEND_WITHIN = 5.0  # seconds for each statement of a resend
 
 Fetch = Callable[..., Awaitable[Sequence[Row]]]
 
@@ -26,6 +27,7 @@ class Poll(NamedTuple):
     ready_in: list[str]
     due_in: float | None  # seconds
     others_run: bool
+    we_run: bool
 
 
 class Promoted(NamedTuple):
@@ -102,7 +104,11 @@ class Enqueues:
 
     async def enqueue(self, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs in one commit."""
-        return _stored(await self._database.fetch(self._say["enqueue"], *_columns(requests)))
+        return _stored(
+            await self._database.fetch(
+                self._say["enqueue"], *_columns(requests), timeout=ENQUEUE_ANSWER_WITHIN
+            )
+        )
 
     async def enqueue_on(self, connection: Any, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs on a caller's connection; raises what the caller's own statement would."""
@@ -121,21 +127,29 @@ class Enqueues:
         """Store jobs; those that wish it may be born running and ours (`process`: id and generation)."""
         sql = self._say["enqueue_and_start"]
         return _stored(
-            await self._database.fetch(sql, *_columns(requests), wishes, *process, served, unknown)
+            await self._database.fetch(
+                sql,
+                *_columns(requests),
+                wishes,
+                *process,
+                served,
+                unknown,
+                timeout=ENQUEUE_ANSWER_WITHIN,
+            )
         )
 
     async def enqueue_again(self, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs of which we do not know whether they are stored: afterwards each is, once."""
-        async with self._database.connection() as connection, connection.transaction():
-            rows = await answer(
-                connection, self._say["enqueue_again"], _columns(requests), RESEND_WITHIN
-            )
-            await answer(
-                connection,
-                self._say["forget_recorded"],
-                ([row["id"] for row in rows],),
-                RESEND_WITHIN,
-            )
+        # No transaction object: in doubt it would say ROLLBACK to a peer that does not answer, without end.
+        async with self._database.connection() as connection:
+
+            async def say(sql: str, *args: object) -> Sequence[Row]:
+                return await answer(connection, sql, args, RESEND_WITHIN)
+
+            await say("begin")
+            rows = await say(self._say["enqueue_again"], *_columns(requests))
+            await say(self._say["forget_recorded"], [row["id"] for row in rows])
+            await say("commit")
         return _stored(rows)
 
     async def notify(self, channel: str, payload: str) -> None:
@@ -211,7 +225,7 @@ class Ledger(Enqueues):
     async def poll(self) -> Poll:
         """Ask for anything worth waking for, on the link."""
         [row] = await self._link.fetch(self._say["poll"], self._link.process_id)
-        return Poll(row["ready_in"], row["due_in"], row["others_run"])
+        return Poll(row["ready_in"], row["due_in"], row["others_run"], row["we_run"])
 
     async def promote(self, at_most: int) -> Promoted:
         """Make due jobs ready, on the link."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,8 @@ from asyncjobs.postgres.database import (
     check_version,
     make_ours,
 )
-from asyncjobs.postgres.failures import Refused, Unreachable, told, told_of_connecting
-from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, abandon
+from asyncjobs.postgres.failures import NotNow, Refused, Unreachable, told, told_of_connecting
+from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, abandon, let_go
 from asyncjobs.postgres.statements import Statements
 
 LINK_ANSWER_WITHIN = 4.0  # seconds
@@ -50,7 +51,7 @@ log: logging.Logger = logging.getLogger("asyncjobs.link")
 _LINK_SETTINGS = {
     **SETTINGS,
     "application_name": "asyncjobs link",
-    "statement_timeout": "0",
+    "statement_timeout": "3500ms",  # the server gives up first, else a backend stays behind that may act later
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -87,6 +88,10 @@ class Follower(Protocol):
 
     def on_message(self, payload: str) -> None:
         """Another process said something."""
+
+    def holds_bodies(self) -> bool:
+        """Whether something runs for which the lock must speak."""
+        ...
 
 
 @dataclass(slots=True)
@@ -126,6 +131,7 @@ class Link:
         self._guard = ForkGuard()
         self._inbox: asyncio.Queue[_Request | None] = asyncio.Queue(maxsize=1000)
         self._connection: asyncpg.Connection | None = None
+        self._kept: socket.socket | None = None
         self.process_id: int | None = None
         self.generation: int = 0
         self.is_up: bool = False
@@ -157,6 +163,11 @@ class Link:
             try:
                 await self._follower.on_up(reborn=reborn)
                 lost = await self._serve()
+            except asyncio.CancelledError:
+                # The executor was cut short. What it could not stop keeps the lock, see sockets.abandon.
+                if self._follower.holds_bodies():
+                    self.outlive_executor()
+                raise
             finally:
                 self._drop()
             log.warning("link to Postgres lost: %s", lost)
@@ -185,7 +196,16 @@ class Link:
         connection, self._connection = self._connection, None
         self.is_up = False
         if connection is not None:
-            abandon(connection)
+            kept = abandon(connection)
+            if kept is not None:
+                self._guard.inherit(connection, kept)
+                self._kept = kept
+
+    def let_go(self) -> None:
+        """What outlived the executor has ended: so does the lock."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            let_go(kept)
 
     async def _begin(self) -> bool:
         """Connect and greet; tells whether we are another process than before."""
@@ -255,7 +275,7 @@ class Link:
                     await answer(connection, request.sql, request.args, LINK_ANSWER_WITHIN)
                 )
                 self.answered_at = sent
-            except Refused as error:
+            except (NotNow, Refused) as error:
                 request.settle(error)
             except Unavailable as error:
                 request.settle(error)

@@ -40,7 +40,8 @@ class ForkGuard:
     """
 
     def __init__(self) -> None:
-        self._descriptors: set[int] = set()
+        # The socket objects, not their numbers: a number may belong to somebody else by the time of a fork.
+        self._sockets: dict[int, Any] = {}
         reference = weakref.ref(self)
 
         def close_in_child() -> None:
@@ -52,30 +53,45 @@ class ForkGuard:
 
     def watch(self, connection: Any) -> None:
         """Close this connection in children from now on."""
-        self._descriptors.add(_socket_of(connection).fileno())
+        self._sockets[id(connection)] = _socket_of(connection)
 
     def forget(self, connection: Any) -> None:
-        """Leave it alone again; to be called before it is closed here."""
-        own = _socket_of(connection)
-        if own is not None:
-            self._descriptors.discard(own.fileno())
+        """Leave it alone again."""
+        self._sockets.pop(id(connection), None)
+
+    def inherit(self, connection: Any, kept: socket.socket) -> None:
+        """Watch what was kept of a connection in its place."""
+        self._sockets[id(connection)] = kept
 
     def _close_all(self) -> None:
-        for descriptor in self._descriptors:
-            os.close(descriptor)
-        self._descriptors.clear()
+        for own in self._sockets.values():
+            if own.fileno() >= 0:
+                os.close(own.fileno())
+        self._sockets.clear()
 
 
-def abandon(connection: Any) -> None:
+def abandon(connection: Any) -> socket.socket | None:
     """
     Leave the connection without a word, and its socket open to the end of this operating system process.
 
     For a plain function that goes on after its executor has gone: the lock must live as long as it does.
     """
     own = _socket_of(connection)
-    if own is not None:
-        os.dup(own.fileno())  # never closed: that is the point
-        connection._transport.abort()  # asyncpg's own terminate() would say goodbye to the server
+    if own is None:
+        return None
+    kept = socket.socket(fileno=os.dup(own.fileno()))
+    _ABANDONED.append(kept)  # open to the end, unless the last body ends before
+    connection._transport.abort()  # asyncpg's own terminate() would say goodbye to the server
+    return kept
+
+
+def let_go(kept: socket.socket) -> None:
+    """The last body has ended after all: let the server see that nobody is here any more."""
+    _ABANDONED.remove(kept)
+    kept.close()
+
+
+_ABANDONED: list[socket.socket] = []
 
 
 def _socket_of(connection: Any) -> Any:

@@ -38,8 +38,9 @@ def troubles(status: Status) -> Iterator[str]:
     for process in status.processes:
         if not process.is_alive and process.running:
             yield (
-                f"Process {process.id} ({process.name}) is gone, and {process.running} jobs that it ran wait "
-                "to be rescued" + (", which takes seconds." if status.alive else " by another.")
+                f"Process {process.id} ({process.name}) is gone; what it ran "
+                f"({_many(process.running, 'job', 'jobs')}) waits to be rescued"
+                + (", which takes seconds." if status.alive else " by another.")
             )
     if status.next_due_in is not None and status.next_due_in < -LATE:
         yield f"Scheduled jobs are overdue by {in_words(-status.next_due_in)}: nobody makes them ready."

@@ -53,7 +53,7 @@ class Supervisor:
         return not self._has_killed
 
     def _end(self) -> None:
-        log.info("told to end: %d workers drain", self._processes)
+        log.info("told to end: the workers drain")
         self._ending.set()
 
     async def _keep(self, number: int) -> None:

@@ -73,7 +73,7 @@ class Ending:
     def begin(self) -> None:
         """End, whatever it is that we do."""
         self.begun.set()
-        if self._starting is not None:
+        if self._starting is not None and not self._starting.expired():
             self._starting.reschedule(asyncio.get_running_loop().time())
 
     async def unless_begun(self, start: Awaitable[object]) -> bool:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
-from asyncjobs import Jobs
 from asyncjobs.postgres.database import Database
 from asyncjobs.postgres.dial import dial
 from asyncjobs.postgres.ledger import Ledger
@@ -16,19 +14,6 @@ from asyncjobs.postgres.statements import Statements
 
 STATEMENTS = Statements("asyncjobs.postgres", "asyncjobs")
 NOBODY = Identity("nobody:0", "script", None, 0, None, 1, None, [], "0")
-
-
-@pytest.fixture
-def jobs(database: str) -> Jobs:
-    return Jobs(database)
-
-
-@pytest.fixture
-async def eyes(database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the test's own, for looking and for doing harm."""
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

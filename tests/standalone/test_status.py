@@ -82,7 +82,7 @@ async def test_a_process_that_is_gone_and_its_jobs_are_told(
         code, said = await run("status")
 
     assert code == 1
-    assert "is gone, and 1 jobs that it ran wait to be rescued by another." in said
+    assert "is gone; what it ran (1 job) waits to be rescued by another." in said
 
 
 async def test_failures_of_the_last_day_are_counted(seen: Yard, start_work: StartWork) -> None:

@@ -100,7 +100,7 @@ async def test_a_worker_that_the_system_tells_to_end_as_well_drains_all_the_same
         os.kill(pid, signal.SIGTERM)
         supervisor.tell(signal.SIGTERM)
         await seen.until_draining()
-        await supervisor.says("told to end: 1 workers drain")
+        await supervisor.says("told to end: the workers drain")
         await seen.open_gate("gate")
 
         assert await supervisor.ended() == 0

@@ -184,7 +184,7 @@ create function asyncjobs.enqueue(
   task text,
   arguments jsonb default '{}',
   queue text default 'default',
-  priority smallint default 0,
+  priority integer default 0,
   run_at timestamptz default null
 )
 returns uuid
@@ -198,7 +198,7 @@ as $enqueue$
           uuid_send(gen_random_uuid())
           placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6
         ), 52, 1), 53, 1), 'hex')::uuid,
-      task, queue, priority,
+      task, queue, priority::smallint,
       case when run_at > statement_timestamp() then 'scheduled' else 'ready' end,
       coalesce(run_at, statement_timestamp()), coalesce(run_at, statement_timestamp()), arguments
     returning id

@@ -1,7 +1,7 @@
 -- The safety poll, all that an idle process asks: in which queues is something ready, in how many seconds
--- is the next scheduled job due, and is anybody but us ($1) running something?
--- Steps through job_ready from queue to queue without reading what lies between; one probe each into
--- job_scheduled and job_running.
+-- is the next scheduled job due, is anybody but us ($1) running something, and are we?
+-- Steps through job_ready from queue to queue without reading what lies between; one probe into
+-- job_scheduled and two into job_running.
 with recursive named (queue) as (
   (
     select job.queue
@@ -34,4 +34,9 @@ select
     select
     from asyncjobs.job
     where job.state = 'running' and job.claimed_by <> $1::bigint
-  ) as others_run
+  ) as others_run,
+  exists (
+    select
+    from asyncjobs.job
+    where job.state = 'running' and job.claimed_by = $1::bigint
+  ) as we_run

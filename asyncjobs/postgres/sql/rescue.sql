@@ -1,7 +1,7 @@
 -- Bury process $1, as it was in generation $2, and take its running jobs from it.
 --
 -- One statement. It holds the process row against a direct start that is on its way (that one waits, finds
--- us buried and is born ready, or we wait and the next look finds it), and it holds, to its end, the key
+-- us buried and is born ready; or it was first, then we leave and the next look comes), and it holds, to its end, the key
 -- that the owner itself would need to come back. An owner that lives or has a lease keeps everything.
 -- A process that has ended already, or is unknown, needs no burial: what it still holds is taken.
 --
@@ -13,7 +13,7 @@ with owner as materialized (
   select process.id, process.generation, process.lock_key, process.lease_until, process.draining, process.ended_at, process.name
   from asyncjobs.process
   where process.id = $1::bigint
-  for update
+  for update skip locked
 ),
 dead as materialized (
   select owner.draining, owner.name

@@ -1,0 +1,149 @@
+"""Answers that come late, or say no."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+
+from asyncjobs import Jobs
+from tests.engine.harm import proxied
+from tests.moments import until
+
+
+async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
+    jobs: Jobs, database: str, eyes: asyncpg.Connection
+) -> None:
+    """A claim that waited for the table commits after its link was given up, and after the beat."""
+    ran: list[int] = []
+
+    @jobs.task(name="work")
+    async def work(number: int) -> None:
+        ran.append(number)
+
+    other = await asyncpg.connect(database)
+    async with jobs.running():
+        assert jobs.executor is not None
+        await asyncio.sleep(6)  # the looks of the beginning are over
+        async with other.transaction():
+            await eyes.execute(
+                "insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments) "
+                "select gen_random_uuid(), 'work', 'default', 'ready', now(), now(), "
+                "jsonb_build_object('number', n) from generate_series(1, 8) as n"
+            )
+            await other.execute("lock table asyncjobs.job in access exclusive mode")
+            for _ in range(13):
+                jobs.executor._claimer.heard_of(["default"])
+                await asyncio.sleep(1)
+            ghosts = await eyes.fetchval(
+                "select count(*) from pg_stat_activity where application_name = 'asyncjobs link' and datname = current_database()"
+            )
+            generation = await eyes.fetchval("select max(generation) from asyncjobs.process")
+        await other.close()
+        await asyncio.sleep(8)
+        rows = await eyes.fetch("select state, claimed_by, fence from asyncjobs.job")
+        assert (generation, ghosts) == (1, 1)
+        assert not rows
+
+
+async def test_a_first_try_that_commits_late_is_not_left_running(
+    database: str, eyes: asyncpg.Connection
+) -> None:
+    jobs = Jobs(database)
+
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    await eyes.execute(
+        """
+        create function slowly() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(1); return null; end $$;
+        create constraint trigger slowly after insert on asyncjobs.job
+        deferrable initially deferred for each row when (new.state = 'running') execute function slowly()
+        """
+    )
+    async with jobs.running():
+        pool = jobs.database._pool
+        await asyncio.sleep(0.3)  # the first claim has been answered
+        storing = asyncio.ensure_future(work.enqueue())
+        await asyncio.sleep(0.4)
+        for holder in pool._holders:  # the network resets it; the server does not notice yet
+            if holder._con is not None and holder._in_use:
+                holder._con._transport.abort()
+        stored = await storing
+        assert await stored.result(12) == 1
+
+
+async def test_a_success_that_postgres_could_not_record_just_now_stays_a_success(
+    jobs: Jobs, database: str, eyes: asyncpg.Connection
+) -> None:
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    async with jobs.running():
+        other = await asyncpg.connect(database)
+        async with other.transaction():
+            await other.execute("lock table asyncjobs.archive in access exclusive mode")
+            stored = await work.enqueue()
+
+            async def cancelled() -> bool:
+                return bool(
+                    await eyes.fetchval(
+                        "select bool_or(pg_cancel_backend(pid)) from pg_stat_activity where wait_event_type = 'Lock' and query like '%Record how runs%' and datname = current_database()"
+                    )
+                )
+
+            await until(cancelled)
+            await asyncio.sleep(0.3)
+        await other.close()
+        assert await stored.result(20) == 1
+
+
+async def test_an_enqueue_ends_within_its_patience_when_nothing_is_answered(database: str) -> None:
+    async with proxied(database) as proxy:
+        jobs = Jobs(proxy.dsn)
+
+        @jobs.task
+        async def work() -> None: ...
+
+        async with jobs.connected():
+            await work.enqueue()
+            proxy.swallow()
+            began = time.monotonic()
+            storing = asyncio.ensure_future(work.enqueue())
+            await asyncio.sleep(0.3)
+            # the first try is in doubt: its connection breaks; what follows is not answered either
+            proxy.hang_up()
+            done, _ = await asyncio.wait([storing], timeout=45)
+            took = time.monotonic() - began
+            proxy.swallow(on=False)
+            proxy.hang_up()
+            assert done
+            assert took < 15
+
+
+async def test_a_resend_that_is_not_answered_ends(database: str) -> None:
+    """The rollback after a resend without an answer is sent into the same hole, and waited for."""
+    async with proxied(database) as proxy:
+        jobs = Jobs(proxy.dsn)
+
+        @jobs.task
+        async def work() -> None: ...
+
+        async with jobs.connected():
+            ledger = jobs.connection.enqueuer._ledger
+            request = jobs.connection.road._request(work.job())
+            await ledger.enqueue([request])
+            proxy.swallow()
+            began = time.monotonic()
+            resend = asyncio.ensure_future(ledger.enqueue_again([request]))
+            done, _ = await asyncio.wait([resend], timeout=40)
+            took = time.monotonic() - began
+            proxy.swallow(on=False)
+            proxy.hang_up()
+            await asyncio.wait([resend], timeout=5)
+        assert done
+        assert took < 15
