@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from asyncjobs import Jobs
+
+# Examples are as slow as the machine of the day; what a test expects of time it says itself.
+settings.register_profile("asyncjobs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("asyncjobs")
 
 pytest_plugins = ["tests.postgres", "tests.browser"]
 

@@ -241,6 +241,7 @@ def test_without_an_example_the_demo_says_where_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "example_app", None)
+    monkeypatch.setitem(sys.modules, "example_app.app", None)
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ExampleNotFound, match="clone the repository"):

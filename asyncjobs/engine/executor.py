@@ -98,9 +98,7 @@ class Executor(Local):
             self._ledger, self.runs, self._process, ears, ended, self._went_back
         )
         self.runs.settle = self._finisher.settle
-        self._presence = Presence(
-            self.link, self._ledger, self.runs, self._finisher.settle, waker.say
-        )
+        self._presence = Presence(self.link, self._ledger, self.runs, waker.say)
         self.runs.first_started = self._presence.look_up
         self.runs.ended_late = self.link.let_go
         self._claimer = Claimer(

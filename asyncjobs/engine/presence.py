@@ -27,13 +27,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from uuid import UUID
 
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.run import Stop
 from asyncjobs.engine.runs import Runs
 from asyncjobs.errors import Unavailable
-from asyncjobs.job import JobState, Outcome, Settled
 from asyncjobs.postgres.failures import InDoubt, NoAnswer, Unreachable
 from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.link import Link
@@ -57,13 +55,11 @@ class Presence:
         link: Link,
         ledger: Ledger,
         runs: Runs,
-        settle: Callable[[Settled], None],
         say: Callable[..., None],
     ) -> None:
         self._link = link
         self._ledger = ledger
         self._runs = runs
-        self._settle = settle
         self._say = say
         self._bell = Bell()
         self._is_doubtful = False
@@ -140,7 +136,12 @@ class Presence:
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
             if not self._runs.knows(row.id, row.fence):
-                self._give_back(row.id, row.fence)
+                log.warning(
+                    "job %s is ours in Postgres, but nobody runs it here; it goes back", row.id
+                )
+                self._runs.give_back(
+                    row.id, row.fence, "its process never heard that it was its own"
+                )
             elif row.cancel_asked:
                 self._runs.stop([row.id], Stop.ASKED)
         gone = [id for id, fence in known.items() if theirs.get(id) != fence]
@@ -185,16 +186,6 @@ class Presence:
         if self._runs.live:
             log.error("cut off from Postgres, so what runs here is cancelled: %s", error)
         self._runs.stop_all(Stop.CUT_OFF)
-
-    def _give_back(self, id: UUID, fence: int) -> None:
-        log.warning("job %s is ours in Postgres, but nobody runs it here; it goes back", id)
-        outcome = Outcome(
-            JobState.READY,
-            "released",
-            counts=False,
-            error="its process never heard that it was its own",
-        )
-        self._settle(Settled(id, fence, outcome, None, 1))
 
     def _tell_pace(self) -> None:
         """Others look at us each second only while we say that we hold something for long."""

@@ -55,6 +55,7 @@ class Runs:
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
+        self._going_back: set[tuple[UUID, int]] = set()
         self._bodies: set[asyncio.Task[None]] = set()
         self._closing: Stop | None = None
         self._is_over = False
@@ -70,7 +71,14 @@ class Runs:
         """Whether that row is no surprise: it runs here, has just ended here, or is about to start."""
         run = self._live_by_id.get(id)
         runs = run is not None and run.job.fence == fence
-        return runs or (id, fence) in self._unrecorded or id in self._expected
+        leaves = (id, fence) in self._unrecorded or (id, fence) in self._going_back
+        return runs or leaves or id in self._expected
+
+    def give_back(self, id: UUID, fence: int, reason: str) -> None:
+        """Release a row that Postgres thinks is ours and that nobody here runs."""
+        self._going_back.add((id, fence))
+        outcome = Outcome(JobState.READY, "released", counts=False, error=reason)
+        self.settle(Settled(id, fence, outcome, None, 1))
 
     def unknown_tasks(self) -> list[str]:
         """Give the names of tasks whose jobs are left where they are; one that was declared since is not among them."""
@@ -178,13 +186,12 @@ class Runs:
             )
         self.unknown.add(job.task)
         self._give(job.queue)
-        reason = f"task {job.task!r} is not known to this process"
-        outcome = Outcome(JobState.READY, "released", counts=False, error=reason)
-        self.settle(Settled(job.id, job.fence, outcome, None, 1))
+        self.give_back(job.id, job.fence, f"task {job.task!r} is not known to this process")
         self._tell_idle()
 
     def forget(self, id: UUID, fence: int) -> Run | None:
         """The outcome of that run is recorded, or refused; a later run of the same job stays."""
+        self._going_back.discard((id, fence))
         return self._unrecorded.pop((id, fence), None)
 
     def close(self) -> None:

@@ -51,6 +51,9 @@ SETTINGS: Mapping[str, str] = {
 
 _PLAIN = {"uuid": UUID, "jsonb": str, "timestamptz": datetime, "text": str}
 
+_HASTY = ("statement_timeout", "idle_in_transaction_session_timeout")
+LEAST_TIMEOUT = 5_000  # milliseconds
+
 _BREAKS_A_PROMISE = {
     "default_transaction_isolation": ("read committed",),
     "default_transaction_read_only": ("off",),
@@ -154,6 +157,11 @@ class Database:
             f"{row['name']} is {row['value']!r}, and must be {' or '.join(_BREAKS_A_PROMISE[row['name']])}"
             for row in rows
             if row["value"] not in _BREAKS_A_PROMISE[row["name"]]
+        ]
+        findings += [
+            f"{row['name']} is {row['value']!r}, and must be 0 or at least {LEAST_TIMEOUT // 1000} s"
+            for row in await self.fetch(self.statements["find_settings"], list(_HASTY))
+            if 0 < int(row["raw"]) < LEAST_TIMEOUT
         ]
         findings += [
             f"its connections have a codec of their own for {name}; pass a dsn and let jobs have two of its own"

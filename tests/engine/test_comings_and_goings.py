@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from datetime import timedelta
 
 import asyncpg
+import pytest
 
 from asyncjobs import Jobs, Snooze, current_job
+from asyncjobs.engine import executor as executor_module
 from tests.engine.harm import proxied
 from tests.moments import until, until_true
 
@@ -214,3 +217,43 @@ async def test_deploying_a_task_later_is_noticed(jobs: Jobs, eyes: asyncpg.Conne
 
         await eyes.execute("select asyncjobs.enqueue('late')")
         await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_bug_in_the_drain_does_not_keep_the_process_for_ever(
+    jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncio.timeout(15), jobs.running():
+        assert jobs.executor is not None
+
+        async def broken() -> None:
+            raise KeyError("a bug of ours")
+
+        jobs.executor._drain = broken  # type: ignore[method-assign]
+
+    assert "the drain failed" in caplog.text
+
+
+async def test_a_lock_that_outlived_the_executor_goes_when_the_last_body_has_ended(
+    database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor_module, "OBEY_WITHIN", 0.1)
+    jobs = Jobs(database, drain=timedelta(0))
+    began, gate = threading.Event(), threading.Event()
+
+    @jobs.task
+    def stubborn() -> None:
+        began.set()
+        gate.wait(30)
+
+    async with jobs.running():
+        await stubborn.enqueue()
+        await until_true(began.is_set)
+    gate.set()
+
+    async def freed() -> bool:
+        return not await eyes.fetchval(
+            "select count(*) from pg_locks where locktype = 'advisory' and database ="
+            " (select oid from pg_database where datname = current_database())"
+        )
+
+    await until(freed)

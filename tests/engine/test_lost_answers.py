@@ -8,6 +8,7 @@ import time
 import asyncpg
 
 from asyncjobs import Jobs
+from asyncjobs.errors import Unavailable
 from tests.engine.harm import proxied
 from tests.moments import until
 
@@ -123,6 +124,7 @@ async def test_an_enqueue_ends_within_its_patience_when_nothing_is_answered(data
             proxy.hang_up()
             assert done
             assert took < 15
+            assert isinstance(storing.exception(), Unavailable)
 
 
 async def test_a_resend_that_is_not_answered_ends(database: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import assume, settings
+from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -83,7 +83,12 @@ class Booking(RuleBasedStateMachine):
         assert self.slots.free == self.slots.total
 
 
-Booking.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+Booking.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 
 
 TestSlotsAreNeverGivenTwice = Booking.TestCase

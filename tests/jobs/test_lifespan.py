@@ -100,7 +100,7 @@ def test_what_the_apps_own_lifespan_opens_is_there_for_the_jobs_to_their_end(
         log.append("close")
 
     async def page(request: Request) -> PlainTextResponse:
-        await note.enqueue()
+        await (await note.enqueue()).result(20)
         return PlainTextResponse("stored")
 
     app = kind(routes=[Route("/", page)], lifespan=desk.jobs.lifespan(own))

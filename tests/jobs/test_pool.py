@@ -81,3 +81,11 @@ async def test_a_pool_that_is_closed_is_refused(database: str) -> None:
     with pytest.raises(Unavailable, match="pool is clos"):
         async with Jobs(pool=pool).running():
             pass
+
+
+async def test_a_pool_whose_statements_are_cut_short_is_refused_by_name(database: str) -> None:
+    hasty = {"statement_timeout": "50", "lock_timeout": "10"}
+    async with asyncpg.create_pool(database, min_size=1, max_size=1, server_settings=hasty) as pool:
+        with pytest.raises(UnsafePool, match=r"statement_timeout is '50ms'.*"):
+            async with Jobs(pool=pool).connected():
+                pass
