@@ -61,7 +61,6 @@ class Claimed(NamedTuple):
     fence: int
     arguments: str
     age: float  # seconds since it was enqueued, on the server's clock
-    waited: float  # seconds since it could have run
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,9 +268,7 @@ class Enqueuer:
 
 
 def _born_running(request: Request, row: Stored) -> Claimed:
-    return Claimed(
-        request.id, request.task, request.queue, 1, 0, row.fence, request.arguments, 0.0, 0.0
-    )
+    return Claimed(request.id, request.task, request.queue, 1, 0, row.fence, request.arguments, 0.0)
 
 
 def _fail(batch: Sequence[_Entry], error: Exception) -> None:

@@ -132,6 +132,10 @@ class Executor(Local):
         """The jobs whose bodies have not ended."""
         return [run.job.id for run in self.runs.live]
 
+    async def recorded(self) -> None:
+        """Wait until every run that has ended is recorded."""
+        await self._finisher.flush()
+
     def begin_draining(self) -> None:
         """Start nothing more; called at the first signal, before the lifespan ends."""
         if not self.is_draining:

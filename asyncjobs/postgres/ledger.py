@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from asyncjobs.errors import JobNotFound
-from asyncjobs.job import Attempt, Claimed, JobState, Request, Settled, Snapshot, Stored
+from asyncjobs.job import (
+    Attempt,
+    Claimed,
+    JobState,
+    Outcome,
+    Request,
+    Settled,
+    Snapshot,
+    Stored,
+)
 from asyncjobs.postgres.database import Database, Row, answer, answer_in_callers
 from asyncjobs.postgres.failures import Refused
 from asyncjobs.postgres.link import Link
@@ -260,14 +269,10 @@ class Ledger(Enqueues):
             [settled.id for settled in batch],
             [settled.fence for settled in batch],
             [outcome.state.value for outcome in outcomes],
-            [outcome.story for outcome in outcomes],
-            [outcome.delay for outcome in outcomes],
-            [outcome.counts for outcome in outcomes],
             [settled.ran for settled in batch],
             [outcome.result for outcome in outcomes],
-            [outcome.error for outcome in outcomes],
-            [outcome.traceback for outcome in outcomes],
             [settled.keep_days for settled in batch],
+            [_more(outcome) for outcome in outcomes],
         )  # fmt: skip
         return [Recorded(row["id"], row["answer"], row["state"]) for row in rows]
 
@@ -311,6 +316,14 @@ def _in_sql_order(request: Request) -> tuple[Any, ...]:
 
 def _stored(rows: Sequence[Row]) -> list[Stored]:
     return [Stored(UUID(row["id"]), row["state"], row["due_in"], row["fence"]) for row in rows]
+
+
+def _more(outcome: Outcome) -> str | None:
+    """What only an outcome that is no plain success has."""
+    if outcome.state is JobState.SUCCEEDED:
+        return None
+    names = ("story", "delay", "counts", "error", "traceback")
+    return json.dumps({name: getattr(outcome, name) for name in names})
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -54,12 +54,11 @@ claimed as (
   where job.id = any (array(select chosen.id from chosen))
   returning
     id, task, queue, attempt, crashes, fence, arguments, priority, promise,
-    date_part('epoch', statement_timestamp() - created_at) as age,
-    date_part('epoch', statement_timestamp() - run_at) as waited
+    date_part('epoch', statement_timestamp() - created_at) as age
 )
 select
   seen.saw, claimed.id, claimed.task, claimed.queue, claimed.attempt, claimed.crashes, claimed.fence,
-  claimed.arguments, claimed.age, claimed.waited
+  claimed.arguments, claimed.age
 from (select count(*) as saw from candidate) as seen
 left join claimed on true
 order by claimed.priority, claimed.promise, claimed.id

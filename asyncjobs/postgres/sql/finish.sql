@@ -2,18 +2,21 @@
 -- Every row is guarded by claimed_by and fence. Rows that somebody holds are skipped, never waited for.
 -- Answers for each id: 'recorded' (then `state` is where it is now), 'locked' (try again), or 'lost' (not
 -- ours any more). A row found in the archive with our fence was recorded before: that answer was lost.
--- A job that somebody asked to cancel does not go back to wait.
+-- A job that somebody asked to cancel does not go back to wait. What a success has none of (error, delay
+-- and the like) comes in one value, `more`, which is mostly null.
 -- Probes the primary key once for each outcome, in id order. The probe is a lateral subquery with its own
 -- lock, so that no plan can turn it round: two CTEs, or `outcome` and our running rows, joined with each
 -- other would be compared row by row (our sessions know no hash join): 240 ends took 20 ms, and take 3.
 -- For the same reason `mine` carries row and outcome together, and `not in`, a hashed subplan, finds the
 -- rest. `is not distinct from` keeps the probe away from job_running.
 with outcome as materialized (
-  select id, fence, state, story, delay, counts, ran, result, error, traceback, keep_days
+  select
+    id, fence, state, ran, result, keep_days,
+    more ->> 'story' as story, more ->> 'error' as error, more ->> 'traceback' as traceback,
+    (more ->> 'delay')::double precision as delay, (more ->> 'counts')::boolean as counts
   from unnest(
-    $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::double precision[], $7::boolean[],
-    $8::double precision[], $9::jsonb[], $10::text[], $11::text[], $12::integer[]
-  ) as outcome (id, fence, state, story, delay, counts, ran, result, error, traceback, keep_days)
+    $2::uuid[], $3::bigint[], $4::text[], $5::double precision[], $6::jsonb[], $7::integer[], $8::jsonb[]
+  ) as outcome (id, fence, state, ran, result, keep_days, more)
   order by id
 ),
 mine as materialized (
