@@ -5,9 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
+
+from asyncjobs import Jobs
+
+
+def inside(jobs: Jobs) -> Any:
+    """The running executor, for tests that reach into it."""
+    assert jobs.executor is not None
+    return jobs.executor
 
 
 async def cut(eyes: asyncpg.Connection, application: str) -> int:

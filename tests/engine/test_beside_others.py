@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from asyncjobs import Jobs
 from asyncjobs.events import Event
 from asyncjobs.postgres.failures import InDoubt
+from tests.engine.harm import inside
 from tests.moments import until_true
 
 
@@ -21,7 +24,7 @@ async def test_more_jobs_than_we_have_slots_wake_the_others(
     ran: list[str] = []
     go = asyncio.Event()
 
-    def make(who: str):
+    def make(who: str) -> Callable[[], Coroutine[Any, Any, None]]:
         async def work() -> None:
             ran.append(who)
             await go.wait()
@@ -75,14 +78,14 @@ async def test_a_claimer_does_not_spin_while_somebody_holds_a_ready_row(
     async with eyes.transaction():
         await eyes.execute("select from asyncjobs.job for update")
         async with jobs.running():
-            claim = jobs.executor._ledger.claim
+            claim = inside(jobs)._ledger.claim
 
-            async def counted(*args):
+            async def counted(*args: Any) -> Any:
                 nonlocal asked
                 asked += 1
                 return await claim(*args)
 
-            jobs.executor._ledger.claim = counted
+            inside(jobs)._ledger.claim = counted
             await asyncio.sleep(2)
     assert asked < 100
 
@@ -91,7 +94,7 @@ async def test_a_forked_child_closes_no_descriptor_that_is_not_ours(
     jobs: Jobs, eyes: asyncpg.Connection
 ) -> None:
     async with jobs.running():
-        link = jobs.executor.link
+        link = inside(jobs).link
         before = link.generation
         on_lost, pipes = link._follower.on_lost, []
 
@@ -125,9 +128,8 @@ async def test_an_answer_that_cannot_be_read_is_no_refusal(
 ) -> None:
     await eyes.execute("create table public.t (n int)")
     async with jobs.running():
-        assert jobs.executor is not None
         with pytest.raises(InDoubt):
-            await jobs.executor.link.fetch(
+            await inside(jobs).link.fetch(
                 "insert into public.t values (1) returning '20000-01-01'::timestamptz"
             )
         assert await eyes.fetchval("select count(*) from public.t") == 1

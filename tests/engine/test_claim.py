@@ -69,7 +69,7 @@ async def test_a_claim_counts_the_attempt_and_moves_the_fence(eyes: asyncpg.Conn
     [[job], saw] = await claim(eyes, {"default": 5}, 5)
 
     assert (job["attempt"], job["fence"], saw) == (1, 1, 1)
-    row = await eyes.fetchrow("select state, claimed_by from asyncjobs.job")
+    [row] = await eyes.fetch("select state, claimed_by from asyncjobs.job")
     assert tuple(row) == ("running", 1)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from asyncjobs import Jobs, Snooze, current_job
 from asyncjobs.engine import executor as executor_module
-from tests.engine.harm import proxied
+from tests.engine.harm import inside, proxied
 from tests.moments import until, until_true
 
 
@@ -24,26 +24,24 @@ async def test_a_job_that_comes_back_at_once_is_known_while_it_runs(database: st
 
     @jobs.task
     async def again() -> Snooze | None:
-        assert jobs.executor is not None
         me = current_job()
         rounds[me.id] = rounds.get(me.id, 0) + 1
         for _ in range(5):
             await asyncio.sleep(0.002)
-            if jobs.executor.runs.get(me.id) is None:
+            if inside(jobs).runs.get(me.id) is None:
                 unknown.append(f"{me.id} in round {rounds[me.id]}")
                 break
         return Snooze(timedelta(0)) if rounds[me.id] < 20 else None
 
     async with jobs.running():
-        assert jobs.executor is not None
-        finish = jobs.executor._ledger.finish
+        finish = inside(jobs)._ledger.finish
 
         async def heard_late(*args: object) -> object:
-            answers = await finish(*args)  # type: ignore[arg-type]
+            answers = await finish(*args)
             await asyncio.sleep(0.02)  # a busy loop, or an answer in many packets
             return answers
 
-        jobs.executor._ledger.finish = heard_late  # type: ignore[method-assign,assignment]
+        inside(jobs)._ledger.finish = heard_late
         made = await jobs.enqueue_many([again.job() for _ in range(40)])
         for job in made:
             await job.result(30)
@@ -75,8 +73,7 @@ async def test_a_direct_start_answered_while_we_leave_is_given_back(
         """
     )
     async with jobs.running():
-        assert jobs.executor is not None
-        runs = jobs.executor.runs
+        runs = inside(jobs).runs
         await asyncio.sleep(0.3)  # the first claim has been answered
         await first.enqueue()
         await until_true(lambda: runs.live)
@@ -108,10 +105,9 @@ async def test_a_lifespan_that_is_cancelled_twice_leaves_no_body_running_without
 
     async def app() -> None:
         async with jobs.running():
-            assert jobs.executor is not None
             await work.enqueue()
-            await until_true(lambda: jobs.executor.running)  # type: ignore[union-attr]
-            bodies.update(jobs.executor.runs._bodies)
+            await until_true(lambda: inside(jobs).running)
+            bodies.update(inside(jobs).runs._bodies)
             await asyncio.Event().wait()
 
     life = asyncio.ensure_future(app())
@@ -183,11 +179,11 @@ async def test_a_drain_without_postgres_and_without_live_bodies_is_short(databas
 
         async with jobs.running():
             await work.enqueue()
-            await until_true(lambda: jobs.executor.running)
+            await until_true(lambda: inside(jobs).running)
             proxy.refuse()
             proxy.hang_up()
             go.set()
-            await until_true(lambda: not jobs.executor.running)
+            await until_true(lambda: not inside(jobs).running)
             began = time.monotonic()
         took = time.monotonic() - began
         assert took < 9
@@ -197,10 +193,10 @@ async def test_a_signal_says_draining_before_the_lifespan_ends(
     jobs: Jobs, eyes: asyncpg.Connection
 ) -> None:
     async with jobs.running():
-        jobs.executor.begin_draining()
+        inside(jobs).begin_draining()
 
         async def said() -> bool:
-            return await eyes.fetchval("select draining from asyncjobs.process")
+            return bool(await eyes.fetchval("select draining from asyncjobs.process"))
 
         await until(said, 3)
 
@@ -208,7 +204,7 @@ async def test_a_signal_says_draining_before_the_lifespan_ends(
 async def test_deploying_a_task_later_is_noticed(jobs: Jobs, eyes: asyncpg.Connection) -> None:
     async with jobs.running():
         await eyes.execute("select asyncjobs.enqueue('late')")
-        await until_true(lambda: "late" in jobs.executor.runs.unknown)
+        await until_true(lambda: "late" in inside(jobs).runs.unknown)
         done = asyncio.Event()
 
         @jobs.task(name="late")
@@ -223,12 +219,11 @@ async def test_a_bug_in_the_drain_does_not_keep_the_process_for_ever(
     jobs: Jobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asyncio.timeout(15), jobs.running():
-        assert jobs.executor is not None
 
         async def broken() -> None:
             raise KeyError("a bug of ours")
 
-        jobs.executor._drain = broken  # type: ignore[method-assign]
+        inside(jobs)._drain = broken
 
     assert "the drain failed" in caplog.text
 

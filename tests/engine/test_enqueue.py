@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -28,7 +29,7 @@ async def test_callers_that_come_together_share_a_commit(
     async with jobs.connected():
         await asyncio.gather(*(work.enqueue(number) for number in range(100)))
 
-    stored, commits = await eyes.fetchrow(
+    [(stored, commits)] = await eyes.fetch(
         "select count(*), count(distinct xmin::text) from asyncjobs.job"
     )
     assert stored == 100
@@ -115,8 +116,8 @@ async def test_the_wake_follows_the_callers_commit_without_a_poll(
         # Far less than the thirty seconds of the safety poll, far more than a wake needs.
         await handle.result(10)
         async with pool.acquire() as connection:
-            inner = connection._con
-            assert not inner._query_loggers
+            inner: Any = connection
+            assert not inner._con._query_loggers
 
 
 async def test_an_enqueue_in_doubt_is_stored_once_even_when_its_job_is_done_already(
@@ -273,7 +274,7 @@ async def test_the_sql_function_lets_others_knock(jobs: Jobs, eyes: asyncpg.Conn
         id = await eyes.fetchval("""select asyncjobs.enqueue('greet', '{"name": "trigger"}')""")
 
         async def ended() -> bool:
-            return (await jobs.get(id)).result == "hello trigger"
+            return bool((await jobs.get(id)).result == "hello trigger")
 
         await until(ended, within=10)
     assert id.version == 7

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import asyncpg
 
 from asyncjobs import Jobs
 from asyncjobs.errors import Unavailable
-from tests.engine.harm import proxied
+from tests.engine.harm import inside, proxied
 from tests.moments import until
 
 
@@ -25,7 +26,6 @@ async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
 
     other = await asyncpg.connect(database)
     async with jobs.running():
-        assert jobs.executor is not None
         await asyncio.sleep(6)  # the looks of the beginning are over
         async with other.transaction():
             await eyes.execute(
@@ -35,7 +35,7 @@ async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
             )
             await other.execute("lock table asyncjobs.job in access exclusive mode")
             for _ in range(13):
-                jobs.executor._claimer.heard_of(["default"])
+                inside(jobs)._claimer.heard_of(["default"])
                 await asyncio.sleep(1)
             ghosts = await eyes.fetchval(
                 "select count(*) from pg_stat_activity where application_name = 'asyncjobs link' and datname = current_database()"
@@ -66,7 +66,7 @@ async def test_a_first_try_that_commits_late_is_not_left_running(
         """
     )
     async with jobs.running():
-        pool = jobs.database._pool
+        pool: Any = jobs.database._pool
         await asyncio.sleep(0.3)  # the first claim has been answered
         storing = asyncio.ensure_future(work.enqueue())
         await asyncio.sleep(0.4)

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from asyncjobs import Jobs, JobState
+from asyncjobs import Jobs, JobState, Tasks
 from tests.engine import crew
 from tests.moments import until
 
@@ -48,7 +48,7 @@ async def hire(database: str, eyes: asyncpg.Connection) -> AsyncIterator[Hire]:
 async def desk(database: str) -> AsyncIterator[Jobs]:
     """This process only enqueues and asks."""
     jobs = Jobs(database)
-    registry = crew.Tasks()
+    registry = Tasks()
     for task in crew.tasks.tasks.values():
         registry.task(name=task.name, retry=task.retry)(task.function)
     jobs.include(registry)
@@ -166,8 +166,8 @@ async def test_sigterm_gives_back_what_does_not_end_with_its_attempt(
 
     snapshot = await desk.get(handle.id)
     assert (snapshot.state, snapshot.attempt, snapshot.crashes) == (JobState.READY, 0, 0)
-    ended = await eyes.fetchrow("select ending from asyncjobs.process where pid = $1", leaving.pid)
-    assert ended["ending"] == "stopped"
+    ending = "select ending from asyncjobs.process where pid = $1"
+    assert await eyes.fetchval(ending, leaving.pid) == "stopped"
     await hire()
     await handle.result(30)
 

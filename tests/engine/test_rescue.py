@@ -100,9 +100,7 @@ async def test_the_dead_are_buried_and_their_jobs_are_ready_with_the_attempt_giv
     await running(eyes, process)
 
     assert await rescue(eyes, process) == ["ready"]
-    row = await eyes.fetchrow(
-        "select state, attempt, crashes, fence, claimed_by from asyncjobs.job"
-    )
+    [row] = await eyes.fetch("select state, attempt, crashes, fence, claimed_by from asyncjobs.job")
     assert tuple(row) == ("ready", 0, 1, 6, None)
     assert (
         await eyes.fetchval("select ending from asyncjobs.process where id = $1", process) == "died"
@@ -187,7 +185,7 @@ async def test_a_job_that_too_many_died_of_is_failed_with_the_reason(
     await running(eyes, process, crashes=2)
 
     assert await rescue(eyes, process) == ["failed"]
-    row = await eyes.fetchrow("select state, crashes, error, fence from asyncjobs.finished")
+    [row] = await eyes.fetch("select state, crashes, error, fence from asyncjobs.finished")
     assert row["error"] == "ProcessDied: 3 processes died while running it, the last was host:1"
     assert (row["state"], row["crashes"], row["fence"]) == ("failed", 3, 6)
 
