@@ -9,8 +9,9 @@ from asyncjobs.current import CurrentJob, current_job
 from asyncjobs.extension import Extension
 from asyncjobs.job import Attempt, Cancel, JobState, Snapshot, Snooze
 from asyncjobs.jobs import Jobs
+from asyncjobs.registry import Tasks
 from asyncjobs.retry import Retry, exponential, fixed, never
-from asyncjobs.task import Enqueued, Job, Task, Tasks
+from asyncjobs.task import Enqueued, Job, Task
 
 __all__ = [
     "Attempt",

@@ -23,7 +23,8 @@ from asyncjobs.extension import Around, Extension, Hears, Serves
 from asyncjobs.job import Snapshot
 from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
-from asyncjobs.task import Enqueued, Job, Road, Tasks, check_name
+from asyncjobs.registry import Tasks
+from asyncjobs.task import Enqueued, Job, Road, check_name
 
 if TYPE_CHECKING:
     from asyncjobs.embedded import Server

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -101,21 +102,24 @@ class Executor(Local):
         self._presence = Presence(self.link, self._ledger, self.runs, waker.say)
         self.runs.first_started = self._presence.look_up
         self.runs.ended_late = self.link.let_go
-        self._claimer = Claimer(
-            self._ledger,
-            self.runs,
-            self._first_queues(),
-            all_queues=terms.queues is None,
-            ears=ears,
-            doubt=self.doubt,
-            backlog=lambda: len(self._finisher),
-            full=lambda queues: waker.ready(dict.fromkeys(queues, 1), everywhere=True),
-        )
+        self._claimer = self._make_claimer()
         self.runs.slot_freed = self._claimer.slot_freed
         self._promoter = Promoter(self._ledger, waker.ready)
         self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, ears)
         self._poller = Poller(self._ledger, self._found)
         self._pruner = Pruner(self._ledger, tasks)
+
+    def _make_claimer(self) -> Claimer:
+        return Claimer(
+            self._ledger,
+            self.runs,
+            self._first_queues(),
+            all_queues=self.terms.queues is None,
+            ears=self._ears,
+            doubt=self.doubt,
+            backlog=lambda: len(self._finisher),
+            full=lambda queues: self._waker.ready(dict.fromkeys(queues, 1), everywhere=True),
+        )
 
     @property
     def process_id(self) -> int | None:
@@ -341,8 +345,6 @@ class Executor(Local):
 
 async def _patiently(what: Any, seconds: float) -> None:
     """Wait for it, but not longer than that."""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await what
-    except TimeoutError:
-        pass

@@ -73,7 +73,7 @@ def told(wanted: str, cause: Exception) -> Unavailable:
     if isinstance(cause, asyncpg.InterfaceError) and isinstance(cause, ValueError):
         return Refused(wanted, asyncpg.exceptions.DataError(str(cause)))
     if isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, _BROKEN):
-        passes = cause.sqlstate is not None and cause.sqlstate.startswith(_PASSES)
+        passes = (cause.sqlstate or "").startswith(_PASSES)
         return NotNow(wanted, cause) if passes else Refused(wanted, cause)
     return InDoubt(wanted, cause)
 

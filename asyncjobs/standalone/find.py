@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 from asyncjobs.jobs import Jobs
+from asyncjobs.registry import Tasks
 from asyncjobs.standalone.errors import JobsNotFound
-from asyncjobs.task import Tasks
 
 
 def find_jobs(target: str) -> Jobs:

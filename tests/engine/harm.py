@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,12 +12,39 @@ from urllib.parse import parse_qs, quote, urlsplit
 import asyncpg
 
 from asyncjobs import Jobs
+from tests.moments import until_true
 
 
 def inside(jobs: Jobs) -> Any:
     """The running executor, for tests that reach into it."""
     assert jobs.executor is not None
     return jobs.executor
+
+
+class Count:
+    """Counts the calls of one method of ours, which goes on as it is."""
+
+    def __init__(self, owner: Any, method: str) -> None:
+        self.calls = 0
+        self._inner = getattr(owner, method)
+        setattr(owner, method, self)
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        return await self._inner(*args, **kwargs)
+
+
+async def until_at_rest(jobs: Jobs) -> None:
+    """Wait until the first claims, the first beat and the first looks are over."""
+    executor = inside(jobs)
+    await until_true(
+        lambda: (
+            executor._claimer.at_rest.is_set()
+            and not executor._presence._is_doubtful
+            and executor.runs.slots.asked == 0
+            and time.monotonic() > executor._rescuer._watch_until + 1
+        )
+    )
 
 
 async def cut(eyes: asyncpg.Connection, application: str) -> int:

@@ -13,7 +13,7 @@ import pytest
 from asyncjobs import Jobs
 from asyncjobs.events import Event
 from asyncjobs.postgres.failures import InDoubt
-from tests.engine.harm import inside
+from tests.engine.harm import Count, inside, until_at_rest
 from tests.moments import until_true
 
 
@@ -34,7 +34,8 @@ async def test_more_jobs_than_we_have_slots_wake_the_others(
     few.task(name="work")(make("few"))
     many.task(name="work")(make("many"))
     async with few.running(), many.running():
-        await asyncio.sleep(0.5)
+        for each in (few, many):
+            await until_at_rest(each)
         async with eyes.transaction():
             for _ in range(5):
                 await few.tasks["work"].options(connection=eyes).enqueue()
@@ -60,10 +61,13 @@ async def test_a_burial_that_must_wait_does_not_cost_us_our_link(
             await other.execute("select from asyncjobs.process where id = $1 for key share", dead)
             executor._rescuer.look_for_a_while()
             executor._rescuer.is_busy(dead)
-            await asyncio.sleep(12)
+            rescues = Count(executor._ledger, "rescue")
+            await until_true(lambda: rescues.calls >= 1)
+            async with asyncio.timeout(2):
+                await executor.link.fetch("select 1")
             after = executor.link.generation
     await other.close()
-    assert after == generation, after
+    assert after == generation
 
 
 async def test_a_claimer_does_not_spin_while_somebody_holds_a_ready_row(
@@ -74,20 +78,16 @@ async def test_a_claimer_does_not_spin_while_somebody_holds_a_ready_row(
 
     async with jobs.connected():
         await work.enqueue()
-    asked = 0
     async with eyes.transaction():
         await eyes.execute("select from asyncjobs.job for update")
         async with jobs.running():
-            claim = inside(jobs)._ledger.claim
-
-            async def counted(*args: Any) -> Any:
-                nonlocal asked
-                asked += 1
-                return await claim(*args)
-
-            inside(jobs)._ledger.claim = counted
-            await asyncio.sleep(2)
-    assert asked < 100
+            claims = Count(inside(jobs)._ledger, "claim")
+            polls = Count(inside(jobs)._ledger, "look")
+            # The looks come once a second: between the second and the fourth lie two of them.
+            await until_true(lambda: polls.calls >= 2)
+            before = claims.calls
+            await until_true(lambda: polls.calls >= 4)
+    assert claims.calls - before < 100
 
 
 async def test_a_forked_child_closes_no_descriptor_that_is_not_ours(

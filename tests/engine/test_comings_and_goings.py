@@ -12,7 +12,7 @@ import pytest
 
 from asyncjobs import Jobs, Snooze, current_job
 from asyncjobs.engine import executor as executor_module
-from tests.engine.harm import inside, proxied
+from tests.engine.harm import Count, inside, proxied, until_at_rest
 from tests.moments import until, until_true
 
 
@@ -74,7 +74,7 @@ async def test_a_direct_start_answered_while_we_leave_is_given_back(
     )
     async with jobs.running():
         runs = inside(jobs).runs
-        await asyncio.sleep(0.3)  # the first claim has been answered
+        await until_at_rest(jobs)
         await first.enqueue()
         await until_true(lambda: runs.live)
         async with eyes.transaction():
@@ -114,7 +114,7 @@ async def test_a_lifespan_that_is_cancelled_twice_leaves_no_body_running_without
     await until_true(lambda: bodies)
     await asyncio.sleep(0)
     life.cancel()
-    await asyncio.sleep(0.2)
+    await until_true(lambda: inside(jobs).is_draining)
     life.cancel()
     await asyncio.wait([life])
 
@@ -144,13 +144,10 @@ async def test_shutdown_ends_though_postgres_refuses_our_last_words(
     if not done:
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
-        await asyncio.sleep(0.5)
     assert done
 
 
 async def test_who_waits_for_a_commit_when_jobs_is_closed_is_told(database: str) -> None:
-    from tests.engine.harm import proxied
-
     async with proxied(database) as proxy:
         jobs = Jobs(proxy.dsn)
 
@@ -160,8 +157,9 @@ async def test_who_waits_for_a_commit_when_jobs_is_closed_is_told(database: str)
         async with jobs.connected():
             proxy.refuse()
             proxy.hang_up()
+            again = Count(jobs.connection.enqueuer._ledger, "enqueue_again")
             storing = asyncio.ensure_future(work.enqueue())
-            await asyncio.sleep(0.5)  # it has failed once and is being tried again
+            await until_true(lambda: again.calls >= 1)
         done, _ = await asyncio.wait([storing], timeout=15)
         storing.cancel()
         assert done

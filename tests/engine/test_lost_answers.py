@@ -10,8 +10,8 @@ import asyncpg
 
 from asyncjobs import Jobs
 from asyncjobs.errors import Unavailable
-from tests.engine.harm import inside, proxied
-from tests.moments import until
+from tests.engine.harm import Count, inside, proxied, until_at_rest
+from tests.moments import until, until_true
 
 
 async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
@@ -26,7 +26,7 @@ async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
 
     other = await asyncpg.connect(database)
     async with jobs.running():
-        await asyncio.sleep(6)  # the looks of the beginning are over
+        await until_at_rest(jobs)
         async with other.transaction():
             await eyes.execute(
                 "insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments) "
@@ -34,18 +34,26 @@ async def test_a_table_that_is_locked_for_a_while_leaves_no_job_behind(
                 "jsonb_build_object('number', n) from generate_series(1, 8) as n"
             )
             await other.execute("lock table asyncjobs.job in access exclusive mode")
-            for _ in range(13):
+            # Long enough for two claims to be given up, one after the other.
+            claims = Count(inside(jobs)._ledger, "claim")
+            for tried in (1, 2):
                 inside(jobs)._claimer.heard_of(["default"])
-                await asyncio.sleep(1)
+                await until_true(lambda tried=tried: claims.calls == tried)  # type: ignore[misc]
+                await inside(jobs)._claimer.at_rest.wait()
             ghosts = await eyes.fetchval(
                 "select count(*) from pg_stat_activity where application_name = 'asyncjobs link' and datname = current_database()"
             )
             generation = await eyes.fetchval("select max(generation) from asyncjobs.process")
         await other.close()
-        await asyncio.sleep(8)
-        rows = await eyes.fetch("select state, claimed_by, fence from asyncjobs.job")
-        assert (generation, ghosts) == (1, 1)
-        assert not rows
+        inside(jobs).ready(["default"])
+        await until_true(lambda: len(ran) == 8)
+
+        async def all_recorded() -> bool:
+            return not await eyes.fetchval("select count(*) from asyncjobs.job")
+
+        await until(all_recorded)
+    assert (generation, ghosts) == (1, 1)
+    assert sorted(ran) == list(range(1, 9))
 
 
 async def test_a_first_try_that_commits_late_is_not_left_running(
@@ -67,9 +75,17 @@ async def test_a_first_try_that_commits_late_is_not_left_running(
     )
     async with jobs.running():
         pool: Any = jobs.database._pool
-        await asyncio.sleep(0.3)  # the first claim has been answered
+        await until_at_rest(jobs)
         storing = asyncio.ensure_future(work.enqueue())
-        await asyncio.sleep(0.4)
+
+        async def commits_slowly() -> bool:
+            return bool(
+                await eyes.fetchval(
+                    "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+                )
+            )
+
+        await until(commits_slowly)
         for holder in pool._holders:  # the network resets it; the server does not notice yet
             if holder._con is not None and holder._in_use:
                 holder._con._transport.abort()
