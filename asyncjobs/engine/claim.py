@@ -57,7 +57,7 @@ class Claimer:
         self._pause = AGAIN_AFTER
         self._said_full = 0.0
         self.is_open: bool = False
-        self.at_rest = asyncio.Event()
+        self.at_rest: asyncio.Event = asyncio.Event()
         self.at_rest.set()
         self._ledger = ledger
         self._runs = runs

@@ -66,7 +66,7 @@ class Presence:
         self._doubt_until = 0.0
         self._is_draining = False
         self._drained_in = (0, 0)  # process and generation that have said so
-        self.said_draining = asyncio.Event()
+        self.said_draining: asyncio.Event = asyncio.Event()
         self._busy = False
         self._last_beat = 0.0
         self._last_lease = 0.0

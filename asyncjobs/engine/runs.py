@@ -45,7 +45,7 @@ class Runs:
     ) -> None:
         self.slots = slots
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
-        self.is_idle = asyncio.Event()
+        self.is_idle: asyncio.Event = asyncio.Event()
         self.is_idle.set()
         self._tasks = tasks
         self._arounds = arounds
