@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import nox
@@ -20,8 +21,9 @@ nox.options.sessions = ["lint", "types", "tests", "docs"]
 
 # pyenv's shims answer for one version only: look where the others live.
 pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-for interpreter in sorted(pyenv.glob("versions/3.1[1-9]*/bin")):
-    os.environ["PATH"] += os.pathsep + str(interpreter)
+with suppress(PermissionError):  # somebody else's, after `su` with their environment
+    for interpreter in sorted(pyenv.glob("versions/3.1[1-9]*/bin")):
+        os.environ["PATH"] += os.pathsep + str(interpreter)
 
 
 @nox.session
