@@ -51,9 +51,10 @@ def tests_all(session: nox.Session, postgres: str) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Run the tests that kill, cut and starve; some want root."""
+    """Run the tests that kill, cut and starve."""
     install(session, "test")
-    session.run("pytest", "tests/faults", *session.posargs)
+    names = ("processes", "presence", "lost_answers", "beside_others", "comings_and_goings")
+    session.run("pytest", *(f"tests/engine/test_{name}.py" for name in names), *session.posargs)
 
 
 @nox.session
@@ -100,6 +101,6 @@ def group(name: str) -> list[str]:
 
 
 def run_tests(session: nox.Session, *, postgres: str | None = None) -> None:
-    everything = ["--numprocesses=auto", "--maxprocesses=4", "--ignore=tests/faults"]
+    everything = ["--numprocesses=auto", "--maxprocesses=4"]
     env = {"ASYNCJOBS_TEST_POSTGRES": postgres} if postgres else {}
     session.run("pytest", *(session.posargs or everything), env=env)
