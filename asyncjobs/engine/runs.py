@@ -48,6 +48,7 @@ class Runs:
         self.is_idle: asyncio.Event = asyncio.Event()
         self.is_idle.set()
         self._tasks = tasks
+        self._known: Mapping[str, Task[..., Any]] = {}
         self._arounds = arounds
         self._teller = teller
         self._ears = ears
@@ -80,9 +81,16 @@ class Runs:
         outcome = Outcome(JobState.READY, "released", counts=False, error=reason)
         self.settle(Settled(id, fence, outcome, None, 1))
 
+    def _task(self, name: str) -> Task[..., Any] | None:
+        """Find a task by name; one that was declared since the last look is found too."""
+        if name not in self._known:
+            self._known = dict(self._tasks())
+        return self._known.get(name)
+
     def unknown_tasks(self) -> list[str]:
         """Give the names of tasks whose jobs are left where they are; one that was declared since is not among them."""
-        self.unknown -= self._tasks().keys()
+        if self.unknown:
+            self.unknown -= self._tasks().keys()
         return sorted(self.unknown)
 
     def get(self, id: UUID) -> Run | None:
@@ -107,7 +115,7 @@ class Runs:
 
     def expect(self, id: UUID, task: str, queue: str) -> bool:
         """Reserve a slot for a direct start; False when there is none, or the task is not known here."""
-        if task not in self._tasks() or not self.slots.take(queue):
+        if self._task(task) is None or not self.slots.take(queue):
             return False
         self._expected.add(id)
         self.is_idle.clear()
@@ -131,7 +139,7 @@ class Runs:
         self._start(job)
 
     def _start(self, job: Claimed) -> None:
-        task = self._tasks().get(job.task)
+        task = self._task(job.task)
         if task is None:
             self._turn_away(job)
             return

@@ -165,3 +165,4 @@ async def test_a_resend_that_is_not_answered_ends(database: str) -> None:
             await asyncio.wait([resend], timeout=5)
         assert done
         assert took < 15
+        assert isinstance(resend.exception(), Unavailable)
