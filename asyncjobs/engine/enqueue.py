@@ -89,6 +89,7 @@ class Enqueuer:
         self._commits = Commits()
         self._waiting: deque[_Entry] = deque()
         self._bell = Bell()
+        self._bulks: set[asyncio.Future[None]] = set()
         self._closed = False
 
     async def enqueue(self, requests: Sequence[Request], connection: Any = None) -> list[UUID]:
@@ -103,7 +104,10 @@ class Enqueuer:
             return [(await self._join(requests[0])).id]
         entries = [self._entry(request) for request in requests]
         # Its statement is its own, but it is no more the caller's than the shared one.
-        await asyncio.shield(asyncio.ensure_future(self._commit(entries, whole=True)))
+        bulk = asyncio.ensure_future(self._commit(entries, whole=True))
+        self._bulks.add(bulk)
+        bulk.add_done_callback(self._bulks.discard)
+        await asyncio.shield(bulk)
         return [(await entry.stored).id for entry in entries]
 
     async def serve(self) -> None:
