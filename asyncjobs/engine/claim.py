@@ -24,8 +24,9 @@ from asyncjobs import events
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
+from asyncjobs.errors import Unavailable
 from asyncjobs.job import Claimed
-from asyncjobs.postgres.failures import InDoubt, NoAnswer
+from asyncjobs.postgres.failures import InDoubt, NoAnswer, NotNow
 from asyncjobs.postgres.ledger import Ledger
 
 log: logging.Logger = logging.getLogger("asyncjobs.claim")
@@ -117,15 +118,16 @@ class Claimer:
         self._left_behind = not suspects or not demand or min(shares) < demand
         if not rooms:
             return False
+        failure: Unavailable | None = None
+        jobs, saw = list[Claimed](), 0
         try:
             jobs, saw = await self._ask(rooms, demand, suspects)
         except NoAnswer as error:
-            if isinstance(error, InDoubt):
-                self._doubt()
-            log.info("no claim: %s", error)
-            return False
+            failure = error
         finally:
             slots.answered()
+        if failure is not None:
+            return await self._take_no(failure)
         for job in jobs:
             self._runs.start_claimed(job)
             if self._ears:
@@ -139,6 +141,17 @@ class Claimer:
         if len(jobs) == demand and slots.free <= 0:
             self._tell_full()
         return len(jobs) == demand
+
+    async def _take_no(self, failure: Unavailable) -> bool:
+        """There was no answer; tells whether to look again, as nobody else would say when."""
+        log.info("no claim: %s", failure)
+        if isinstance(failure, InDoubt):
+            self._doubt()
+        if isinstance(failure, NotNow):
+            # The link is up and the table is not: without a wake nothing would be asked until the poll.
+            await self._bell.heard(AGAIN_AT_LAST)
+            return True
+        return False
 
     def _tell_full(self) -> None:
         """We have all that we can take and may have left some: others may not have been woken for it."""

@@ -190,7 +190,8 @@ class Executor(Local):
 
     async def _drain(self) -> None:
         self.runs.close()
-        await _patiently(self._presence.said_draining.wait(), 1.0)
+        if self.link.is_up:
+            await _patiently(self._presence.said_draining.wait(), 1.0)
         await _patiently(self.runs.is_idle.wait(), self.terms.drain.total_seconds())
         if self.runs.live:
             log.warning("%d jobs did not end in time and are cancelled", len(self.runs.live))

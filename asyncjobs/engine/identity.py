@@ -42,7 +42,7 @@ def is_provably_dead(where: str | None, pid: int | None, since: int | None) -> b
     except ProcessLookupError:
         return True  # also where /proc hides the processes of others, a missing file proves nothing
     except PermissionError:
-        pass
+        pass  # somebody else's, and there: its start time tells whether it is the one
     try:
         now = started(pid)
     except OSError:

@@ -184,7 +184,7 @@ async def test_a_drain_without_postgres_and_without_live_bodies_is_short(databas
             await until_true(lambda: not inside(jobs).running)
             began = time.monotonic()
         took = time.monotonic() - began
-        assert took < 9
+        assert took < 6
 
 
 async def test_a_signal_says_draining_before_the_lifespan_ends(
