@@ -51,10 +51,9 @@ def tests_all(session: nox.Session, postgres: str) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Run the tests that kill, cut and starve."""
+    """Kill, cut, starve and fill what can be, in full; `-n` repeats, `--seed` repeats what was random."""
     install(session, "test")
-    names = ("processes", "presence", "lost_answers", "beside_others", "comings_and_goings")
-    session.run("pytest", *(f"tests/engine/test_{name}.py" for name in names), *session.posargs)
+    session.run("python", "-m", "tests.faults", *session.posargs)
 
 
 @nox.session
