@@ -7,10 +7,12 @@ Importing this runs nothing: no environment is read, nothing is connected, nothi
 from asyncjobs import errors, events
 from asyncjobs.current import CurrentJob, current_job
 from asyncjobs.extension import Extension
+from asyncjobs.health import Health
 from asyncjobs.job import Attempt, Cancel, JobState, Snapshot, Snooze
 from asyncjobs.jobs import Jobs
 from asyncjobs.registry import Tasks
 from asyncjobs.retry import Retry, exponential, fixed, never
+from asyncjobs.secret import Secret
 from asyncjobs.task import Enqueued, Job, Task
 
 __all__ = [
@@ -19,10 +21,12 @@ __all__ = [
     "CurrentJob",
     "Enqueued",
     "Extension",
+    "Health",
     "Job",
     "JobState",
     "Jobs",
     "Retry",
+    "Secret",
     "Snapshot",
     "Snooze",
     "Task",

@@ -1,10 +1,13 @@
-"""The command line: `asyncjobs demo`, `migrate`, `work`, `status`."""
+"""The command line: `asyncjobs demo`, `migrate`, `adopt`, `work`, `status`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 
 import click
 
@@ -64,6 +67,25 @@ def migrate(sql: bool, schema: str, dsn: str | None) -> None:
 
 
 @commands.command()
+@click.option("--schema", default="asyncjobs", show_default=True, help="Where the tables are.")
+@click.option("--dsn", help=DSN_HELP)
+def adopt(schema: str, dsn: str | None) -> None:
+    """
+    Say that this database is the one that its jobs belong to.
+
+    Of a copy of a database (dumped and restored, or made from a template) no job is run until this is said.
+    """
+    from asyncjobs.jobs import Jobs
+
+    async def say() -> None:
+        async with Jobs(dsn, schema=schema, migrate=False).connected() as jobs:
+            await jobs.adopt()
+
+    asyncio.run(say())
+    click.echo(f"schema {schema}: its jobs are run here from now on")
+
+
+@commands.command()
 @click.argument("target", metavar="MODULE:JOBS")
 @click.option(
     "--queues", help="What to serve: mail,default; with slots for each: mail=2,default=8."
@@ -72,9 +94,28 @@ def migrate(sql: bool, schema: str, dsn: str | None) -> None:
 @click.option(
     "--processes", type=click.IntRange(1), help="So many processes, restarted when they die."
 )
+@click.option(
+    "--blocked-limit",
+    type=click.IntRange(0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="End when the event loop has not turned for so long, so that its jobs start elsewhere; 0: never.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Answer /live and /ready on this port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of that port.")
 @click.option("--leash", type=int, hidden=True, help="What ties this process to its supervisor.")
+@click.option("--reports", is_flag=True, hidden=True, help="Tell the supervisor how it is.")
 def work(
-    target: str, queues: str | None, slots: int | None, processes: int | None, leash: int | None
+    target: str,
+    queues: str | None,
+    slots: int | None,
+    processes: int | None,
+    blocked_limit: int,
+    port: int | None,
+    host: str,
+    leash: int | None,
+    reports: bool,
 ) -> None:
     """
     Run jobs in a process of their own, until SIGTERM or Ctrl-C.
@@ -86,13 +127,21 @@ def work(
     from asyncjobs.standalone.worker import parse_queues, run_worker
 
     served = None if queues is None else parse_queues(queues)
-    if processes is not None:
-        _supervise(target, queues, slots, processes)
-        return
-    jobs = find_jobs(target)
-    _tell_what_happens()
-    held = None if leash is None else Leash(leash)
-    run_worker(jobs, slots=slots, queues=served, leash=held)
+    with _listening(host, port) as listener:
+        if processes is not None:
+            _supervise(target, queues, slots, blocked_limit, processes, listener)
+            return
+        jobs = find_jobs(target)
+        _tell_what_happens()
+        run_worker(
+            jobs,
+            slots=slots,
+            queues=served,
+            leash=None if leash is None else Leash(leash),
+            reports=reports,
+            blocked_limit=timedelta(seconds=blocked_limit) if blocked_limit else None,
+            listener=listener,
+        )
 
 
 @commands.command()
@@ -102,29 +151,42 @@ def status(schema: str, dsn: str | None) -> None:
     """
     Tell how the jobs stand, and what is wrong.
 
-    The exit code is 1 when something is.
+    The exit code is 1 when something is; advice does not count.
     """
-    from asyncjobs.standalone.report import lines, troubles
+    from asyncjobs.standalone.report import report
     from asyncjobs.standalone.status import look
 
     seen = asyncio.run(look(dsn, schema))
-    for line in lines(seen):
+    for line in report(seen):
         click.echo(line)
-    wrong = list(troubles(seen))
-    for line in wrong:
-        click.echo(f"\n! {line}")
-    if wrong:
+    if seen.checkup.wrong:
         sys.exit(1)
 
 
-def _supervise(target: str, queues: str | None, slots: int | None, processes: int) -> None:
+def _listening(
+    host: str, port: int | None
+) -> AbstractContextManager[socket.socket] | AbstractContextManager[None]:
+    from asyncjobs.standalone.listening import listening
+
+    return nullcontext() if port is None else listening(host, port)
+
+
+def _supervise(
+    target: str,
+    queues: str | None,
+    slots: int | None,
+    blocked_limit: int,
+    processes: int,
+    listener: socket.socket | None,
+) -> None:
     from asyncjobs.standalone.supervisor import supervise
 
     command = [sys.executable, "-m", "asyncjobs", "work", target]
     command += [] if queues is None else ["--queues", queues]
     command += [] if slots is None else ["--slots", str(slots)]
+    command += ["--blocked-limit", str(blocked_limit)]
     _tell_what_happens()
-    if not asyncio.run(supervise(command, processes)):
+    if not asyncio.run(supervise(command, processes, listener)):
         sys.exit(1)
 
 

@@ -9,11 +9,20 @@ secrets that would be stored as asterisks, and anything of more than a megabyte.
 from __future__ import annotations
 
 import inspect
-import re
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
-from typing import Annotated, Any, NotRequired, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -28,22 +37,38 @@ from asyncjobs.errors import (
     ResultNotStorable,
 )
 from asyncjobs.job import Cancel, Snooze
-
-LIMIT = 1024 * 1024  # bytes of JSON, arguments and results alike
+from asyncjobs.secret import Scrub, Secret, holds_secret, masking, nodes, noting
+from asyncjobs.storable import check, told
 
 _CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
-_REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SECRETS = (SecretStr, SecretBytes)
 
 
-class Codec:
-    """How the arguments and the result of one function travel."""
+class Dumped(NamedTuple):
+    """The arguments of a call as JSON, and what of them may be shown: None where that is all."""
 
-    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+    arguments: str
+    shown: str | None
+
+
+class Codec:
+    """How the arguments and the result of one function travel; `secret`: parameters that are, beside those that say so."""
+
+    def __init__(
+        self,
+        task: str,
+        function: Callable[..., Any],
+        *,
+        secret: Collection[str] = (),
+        secret_result: bool = False,
+    ) -> None:
         self._task = task
         self._function = function
+        self._secret = frozenset(secret)
+        self._may_return_secrets = secret_result
         self._parameters = tuple(inspect.signature(function).parameters.values())
+        for name in sorted(self._secret - {parameter.name for parameter in self._parameters}):
+            raise BadSignature(task, f"secret= names {name!r}, which is none of its parameters")
         self._by_position = tuple(p.name for p in self._parameters if p.kind in _POSITIONAL)
         self._rest = next((p.name for p in self._parameters if p.kind is p.VAR_POSITIONAL), None)
         self._others = next((p.name for p in self._parameters if p.kind is p.VAR_KEYWORD), None)
@@ -54,33 +79,62 @@ class Codec:
         """Build what is needed; raises BadSignature where a hint cannot be told to JSON."""
         _ = self._arguments, self._result
 
-    def dump(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    def dump(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Dumped:
         """
         Turn the arguments of a call into JSON, by name; defaults are not stored.
 
         Raises ArgumentsDoNotFit, ArgumentsNotStorable.
         """
         if not args and not kwargs and not self._parameters:
-            return "{}"
+            return Dumped("{}", None)
         named = self._named(args, kwargs)
+        with noting() as secrets:
+            try:
+                checked = self._arguments.validator.validate_python((named,))
+            except ValidationError as error:
+                raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
         try:
-            checked = self._arguments.validator.validate_python((named,))
-        except ValidationError as error:
-            raise ArgumentsDoNotFit(self._task, _told(error)) from None
-        try:
-            return self._storable(self._arguments, checked)[1:-1]
+            arguments = self._storable(self._arguments, checked)[1:-1]
         except (PydanticSerializationError, ValueError, RecursionError) as error:
-            raise ArgumentsNotStorable(self._task, str(error)) from None
+            raise ArgumentsNotStorable(self._task, Scrub(secrets)(str(error))) from None
+        return Dumped(arguments, self._mask(checked) if self.secretive else None)
 
-    def load(self, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Turn stored JSON into the arguments of a call; raises ArgumentsDoNotFit."""
+    def load(self, text: str, scrub: Scrub | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Turn stored JSON into the arguments of a call; raises ArgumentsDoNotFit. `scrub` learns the secrets."""
         if text == "{}" and not self._parameters:
             return (), {}
+        scrub = Scrub() if scrub is None else scrub
         try:
-            (named,) = self._arguments.validator.validate_json(f"[{text}]")
-        except ValidationError as error:
-            raise ArgumentsDoNotFit(self._task, _told(error)) from None
+            with noting() as secrets:
+                (named,) = self._arguments.validator.validate_json(f"[{text}]")
+            scrub.learn(secrets)
+            if self.secretive:
+                scrub.learn(
+                    p.default for p in self._parameters if p.name in self.secretive - named.keys()
+                )
+        except Exception as error:
+            # It may have failed before it came to the secrets: what is near them is taken for one.
+            scrub.learn(self._near_secrets(text))
+            if isinstance(error, ValidationError):
+                raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
+            raise
         return ((), named) if self._is_simple else self._spread(named)
+
+    def mask(self, text: str) -> str | None:
+        """Give what may be shown of stored arguments that do not say it themselves; None where that is all."""
+        if not self.secretive:
+            return None
+        with suppress(Exception):
+            (named,) = self._arguments.validator.validate_json(f"[{text}]")
+            return self._mask((named,))
+        return "{}"
+
+    @cached_property
+    def secretive(self) -> frozenset[str]:
+        """The parameters that are secret, or hold something that is."""
+        whole = self._arguments.core_schema
+        [fields] = (node["fields"] for node in nodes(whole) if node.get("cls") is self._shape)
+        return frozenset(name for name, field in fields.items() if holds_secret(field, whole))
 
     def dump_result(self, result: object) -> str | None:
         """Turn a result into JSON, None into None; raises ResultNotStorable."""
@@ -89,7 +143,7 @@ class Codec:
         try:
             return self._storable(self._result, self._result.validator.validate_python(result))
         except ValidationError as error:
-            raise ResultNotStorable(self._task, _told(error, skip=0)) from None
+            raise ResultNotStorable(self._task, told(error, 0)) from None
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ResultNotStorable(self._task, str(error)) from None
 
@@ -100,15 +154,24 @@ class Codec:
         try:
             return self._result.validator.validate_json(text)
         except ValidationError as error:
-            raise ResultNotReadable(self._task, _told(error, skip=0)) from None
+            raise ResultNotReadable(self._task, told(error, 0)) from None
 
     @staticmethod
     def _storable(adapter: TypeAdapter[Any], value: Any) -> str:
         data = adapter.serializer.to_json(value)
-        _check(data)
-        if b"null" in data or _REPLACED in data:
-            _check_that_it_loads(adapter, data, value)
+        check(adapter, data, value)
         return data.decode()
+
+    def _mask(self, checked: tuple[dict[str, Any]]) -> str:
+        with masking():
+            shown: str = self._arguments.serializer.to_json(checked).decode()
+        return shown[1:-1]
+
+    def _near_secrets(self, text: str) -> Iterator[Any]:
+        with suppress(ValueError):
+            named = from_json(text)
+            if isinstance(named, dict):
+                yield from (named[name] for name in self.secretive & named.keys())
 
     def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         named = dict(zip(self._by_position, args, strict=False))
@@ -154,10 +217,13 @@ class Codec:
     @cached_property
     def _arguments(self) -> TypeAdapter[tuple[dict[str, Any]]]:
         # A tuple of one, because pydantic takes the settings for NaN and bytes only from the outermost
-        # schema, and a TypedDict there takes none.
+        # schema, and a TypedDict there takes none. It has them too, for the dataclasses in it: they would be
+        # read by its settings and written by their own.
         fields: dict[str, Any] = {}
         for parameter in self._parameters:
             hint = self._hints.get(parameter.name, Any)
+            if parameter.name in self._secret:
+                hint = Annotated[hint, Secret]
             if parameter.kind is parameter.VAR_POSITIONAL:
                 fields[parameter.name] = NotRequired[types.GenericAlias(list, hint)]
             elif parameter.kind is parameter.VAR_KEYWORD:
@@ -166,7 +232,8 @@ class Codec:
                 given = parameter.default is parameter.empty
                 fields[parameter.name] = hint if given else NotRequired[hint]
         shape = TypedDict("Arguments", fields)  # type: ignore[misc]
-        shape.__pydantic_config__ = ConfigDict(extra="forbid", val_json_bytes="base64")  # type: ignore[attr-defined]
+        shape.__pydantic_config__ = ConfigDict(extra="forbid", **_CONFIG)  # type: ignore[attr-defined]
+        self._shape = shape
         return self._adapter(tuple[shape], "parameter", fields.values(), _CONFIG)
 
     @cached_property
@@ -177,7 +244,14 @@ class Codec:
     def _result(self) -> TypeAdapter[Any]:
         hint = _without_outcomes(self._hints.get("return", Any))
         model = inspect.isclass(hint) and issubclass(hint, BaseModel)
-        return self._adapter(hint, "result", [hint], None if model else _CONFIG)
+        adapter = self._adapter(hint, "result", [hint], None if model else _CONFIG)
+        if not self._may_return_secrets and holds_secret(adapter.core_schema, adapter.core_schema):
+            raise BadSignature(
+                self._task,
+                "its result is, or holds, a Secret, and results are shown; return a reference to it, "
+                "or let the task be sealed: encrypt=True",
+            )
+        return adapter
 
     def _adapter(
         self, shape: Any, what: str, hints: Any, config: ConfigDict | None = None
@@ -186,7 +260,7 @@ class Codec:
             raise BadSignature(
                 self._task,
                 f"a {what} is a SecretStr or SecretBytes, which pydantic stores as asterisks; "
-                "pass a reference and look the secret up in the job",
+                "say Annotated[str, Secret], or pass a reference and look the secret up in the job",
             )
         try:
             return TypeAdapter(shape, config=config)
@@ -201,53 +275,6 @@ class Codec:
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _check(data: bytes) -> None:
-    """Raise ValueError for what jsonb would refuse or change."""
-    if len(data) > LIMIT:
-        raise ValueError(
-            f"{len(data):,} bytes of JSON, and {LIMIT:,} is the limit; store it elsewhere, pass a reference"
-        )
-    if b"\\u0000" in data and _NUL.search(data):
-        raise ValueError("a string holds a NUL character (\\u0000), which Postgres cannot store")
-    if b"NaN" in data or b"Infinity" in data:
-        try:
-            from_json(data, allow_inf_nan=False)
-        except ValueError:
-            raise ValueError("a number is NaN or infinite, which JSON cannot hold") from None
-
-
-def _check_that_it_loads(adapter: TypeAdapter[Any], data: bytes, value: Any) -> None:
-    """
-    Raise ValueError for what pydantic has changed without a word.
-
-    A model brings settings of its own, under which NaN becomes null. Half a character (a lone
-    surrogate) in the key of a dict becomes the replacement character.
-    """
-    try:
-        loaded = adapter.validator.validate_json(data)
-    except ValidationError as error:
-        told = _told(error, skip=0)
-        raise ValueError(
-            f"it would not load again, as when NaN in a model became null: {told}"
-        ) from None
-    if _REPLACED in data and loaded != value:
-        raise ValueError("a string holds half a character (a lone surrogate)")
-
-
-def _told(error: ValidationError, skip: int = 1) -> str:
-    """Say what did not fit, by place and type, without the values: they may be secret."""
-    told: list[str] = []
-    for detail in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in detail["loc"][skip:]) or "the whole"
-        if detail["type"] == "missing":
-            told.append(f"{where} is missing")
-        elif detail["type"] == "extra_forbidden":
-            told.append(f"{where} is not one of its parameters")
-        else:
-            told.append(f"{where}: {detail['msg'].lower()}, found {type(detail['input']).__name__}")
-    return "; ".join(told)
 
 
 def _without_outcomes(hint: Any) -> Any:

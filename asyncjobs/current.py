@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -26,7 +27,9 @@ class Teller(Protocol):
 class CurrentJob:
     """A run in progress, as its function sees it."""
 
-    __slots__ = ("_ends", "_teller", "attempt", "cancelled", "fence", "id", "queue", "task")
+    __slots__ = (
+        "_ends", "_scrub", "_teller", "attempt", "cancelled", "fence", "id", "queue", "task",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class CurrentJob:
         fence: int,
         teller: Teller,
         ends: float | None,
+        scrub: Callable[[str], str] = str,
     ) -> None:
         self.id: UUID = id
         self.task: str = task
@@ -52,6 +56,7 @@ class CurrentJob:
         """
         self._teller = teller
         self._ends = ends
+        self._scrub = scrub
 
     def raise_if_cancelled(self) -> None:
         """End a plain function that was asked to stop: raises Stopped, which counts as its cancellation."""
@@ -72,11 +77,11 @@ class CurrentJob:
         Returns when it is stored; while one is on its way, later ones of the same job replace each
         other. Raises BadOption for a fraction outside 0 to 1 or a note that is no string.
         """
-        await self._teller.progress(self, _fraction(fraction), _note(note))
+        await self._teller.progress(self, _fraction(fraction), self._scrub(_note(note)))
 
     def report(self, fraction: float, note: str = "") -> None:
         """Tell the same without waiting, from a plain function's thread too."""
-        self._teller.report(self, _fraction(fraction), _note(note))
+        self._teller.report(self, _fraction(fraction), self._scrub(_note(note)))
 
 
 def current_job() -> CurrentJob:

@@ -8,10 +8,12 @@ The errors of asyncjobs, all of one tree.
     │   ├── DuplicateTask                two tasks of one name
     │   ├── ArgumentsDoNotFit            the arguments are not those of the function
     │   ├── ArgumentsNotStorable         they fit, but JSON in Postgres cannot hold them
+    │   ├── BadKeys                      the encryption keys cannot be used, or are missing
     │   └── WrongConnection              options(connection=…) got something it cannot use
     ├── NotConnected                     outside `jobs.running()` or `jobs.connected()`
     ├── Unavailable                      Postgres did not answer, or refused (see postgres/failures.py)
     │   ├── NoAddress                    nobody said where Postgres is
+    │   ├── PoolerInBetween              a pooler that shares sessions, where a session of our own is needed
     │   └── UnsafePool                   the pool handed in has settings that break a promise
     ├── SchemaMismatch                   the tables are older or newer than this code
     │   └── NotPermitted                 the role may not make or use them
@@ -22,6 +24,9 @@ The errors of asyncjobs, all of one tree.
     │   ├── JobCancelled
     │   ├── ResultNotReadable            what is stored is not what the function returns today
     │   └── ResultTimeout (TimeoutError) not finished yet
+    ├── CannotOpen                       what is stored is sealed, and cannot be opened here
+    │   ├── NoKey                        it is under a key that this process does not have
+    │   └── BrokenSeal                   it was changed, or sealed for something else
     ├── NotInAJob                        `current_job()` outside a job
     ├── Stopped                          a plain function ends here, because it was asked to
     └── RunError                         why an attempt failed, where asyncjobs itself says so
@@ -95,6 +100,14 @@ class ArgumentsNotStorable(BadInput):
         self.reason = reason
 
 
+class BadKeys(BadInput):
+    """The encryption keys cannot be used, or a task that is to be sealed finds none."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the encryption keys cannot be used: {reason}")
+        self.reason = reason
+
+
 class WrongConnection(BadInput):
     """`options(connection=…)` was given something that it cannot enqueue on."""
 
@@ -143,6 +156,21 @@ class NoAddress(Unavailable):
             "For development, ASYNCJOBS_DEV=1 starts an embedded server "
             '(pip install "asyncjobs-pg[embedded]")',
         )
+
+
+class PoolerInBetween(Unavailable):
+    """A pooler on the way shares the server's sessions between clients, and this needs one to itself."""
+
+    def __init__(self, wanted: str, found: str) -> None:
+        super().__init__(
+            wanted,
+            f"a pooler in between shares its sessions with other clients ({found}), as PgBouncer does in "
+            "transaction mode, so a lock or a LISTEN would be anybody's. Give a direct address, or one in "
+            "session mode, as dsn; or keep this one for all else and give the link a direct one, "
+            "Jobs(dsn, link_dsn='postgresql://…'); or do without a lock, with weaker promises: "
+            "Jobs(presence='lease')",
+        )
+        self.found = found
 
 
 class UnsafePool(Unavailable):
@@ -239,6 +267,32 @@ class ResultTimeout(NoResult, TimeoutError):
         )
         self.id = id
         self.timeout = timeout
+
+
+class CannotOpen(AsyncJobsError):
+    """What is stored is sealed, and cannot be opened here."""
+
+
+class NoKey(CannotOpen):
+    """It is sealed under a key that this process does not have."""
+
+    def __init__(self, what: str, id: UUID, key: str) -> None:
+        super().__init__(
+            f"the {what} of job {id} cannot be opened: sealed under key {key[:40]!r}, which this process does not have; "
+            "pass it to Jobs(encryption_keys=[…]) after the newer ones"
+        )
+        self.id = id
+        self.key = key
+
+
+class BrokenSeal(CannotOpen):
+    """It was changed since it was sealed, or sealed for another job."""
+
+    def __init__(self, what: str, id: UUID) -> None:
+        super().__init__(
+            f"the {what} of job {id} cannot be opened: changed since it was sealed, or sealed for another job"
+        )
+        self.id = id
 
 
 class NotInAJob(AsyncJobsError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -39,6 +39,12 @@ class Request(NamedTuple):
     arguments: str
     run_at: datetime | None
     delay: float  # seconds, used when there is no run_at
+    extra: str | None = (
+        None  # JSON: what is kept beside the arguments, as what of them may be shown
+    )
+
+    def __repr__(self) -> str:
+        return f"Request({self.id}, {self.task!r})"
 
 
 class Stored(NamedTuple):
@@ -59,8 +65,11 @@ class Claimed(NamedTuple):
     attempt: int
     crashes: int
     fence: int
-    arguments: str
+    arguments: str | None  # None: too large for the claim, to be fetched by the run
     age: float  # seconds since it was enqueued, on the server's clock
+
+    def __repr__(self) -> str:
+        return f"Claimed({self.id}, {self.task!r}, attempt={self.attempt}, fence={self.fence})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ class Outcome:
     story: str
     delay: float = 0.0
     counts: bool = True
-    result: str | None = None
+    result: str | None = field(default=None, repr=False)
     error: str | None = None
     traceback: str | None = None
 
@@ -135,6 +144,9 @@ class Snapshot:
 
     Times are aware datetimes of the server's clock; `ran` is in seconds. `history` holds every attempt
     that is remembered (the last twenty before the current one), oldest first.
+
+    Arguments that are secret have a mask in their place, and what is sealed stays so: a snapshot is for
+    looking. Its `repr` shows no values at all.
     """
 
     id: UUID
@@ -149,12 +161,12 @@ class Snapshot:
     claimed_by: int | None
     claimed_at: datetime | None
     cancel_asked_at: datetime | None
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(repr=False)
     progress: float | None
     progress_note: str | None
     history: tuple[Attempt, ...]
     finished_at: datetime | None
     ran: float | None
-    result: Any
+    result: Any = field(repr=False)
     error: str | None
     traceback: str | None

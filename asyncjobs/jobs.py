@@ -9,21 +9,26 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, get_args, overload
 from uuid import UUID
 
 import anyio.to_thread
 from starlette.applications import Starlette
 
 from asyncjobs.address import LINGER, find_address, is_development
-from asyncjobs.engine.connection import Connection, Plan
+from asyncjobs.engine.connection import Connection, Plan, Presence
 from asyncjobs.engine.executor import Executor, Terms
+from asyncjobs.engine.health import unconnected
+from asyncjobs.engine.watch import LEAST
 from asyncjobs.errors import BadOption, NotConnected
 from asyncjobs.extension import Around, Extension, Hears, Serves
+from asyncjobs.health import Health
 from asyncjobs.job import Snapshot
 from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
+from asyncjobs.probes import probes
 from asyncjobs.registry import Tasks
+from asyncjobs.seal import Keys
 from asyncjobs.task import Enqueued, Job, Road, check_name
 
 if TYPE_CHECKING:
@@ -49,13 +54,18 @@ class Jobs(Tasks):
 
     `dsn`: the address of Postgres; without it ASYNCJOBS_DATABASE_URL or DATABASE_URL, and with
     ASYNCJOBS_DEV=1 an embedded server. `pool`: an asyncpg pool to use instead of two connections of our
-    own; the link is still a connection of its own, made as the pool makes its. `slots`: how many jobs run
+    own; the link is still a connection of its own, made as the pool makes its. `link_dsn`: another address
+    for the link, where the first leads to a pooler in transaction mode. `slots`: how many jobs run
     here at a time. `queues`: what this process serves, None for all; a mapping gives each a share of the
     slots. `schema`: where the tables are. `migrate`: bring them up to date at start, by default in
     development only. `drain`: how long running jobs may go on at shutdown. `max_crashes`: a job that
-    this many processes died of has failed. `extensions`: see `asyncjobs.extension`.
+    this many processes died of has failed. `presence`: how others know that this process lives, by the "lock"
+    of a session that it keeps, or by a "lease" that it renews, for those who have none but a pooler in
+    transaction mode: a weaker promise (docs/database.md). `extensions`: see `asyncjobs.extension`.
+    `encryption_keys`: for tasks with `encrypt=True`, the newest first; without them those of
+    ASYNCJOBS_ENCRYPTION_KEYS.
 
-    Importing and constructing runs nothing. Raises BadOption.
+    Importing and constructing runs nothing. Raises BadOption, BadKeys.
     """
 
     def __init__(
@@ -63,13 +73,16 @@ class Jobs(Tasks):
         dsn: str | None = None,
         *,
         pool: Pool | None = None,
+        link_dsn: str | None = None,
         slots: int = 10,
         queues: Queues | None = None,
         schema: str = "asyncjobs",
         migrate: bool | None = None,
         drain: timedelta = timedelta(seconds=4),
         max_crashes: int = 3,
+        presence: Presence = "lock",
         extensions: Iterable[Extension] = (),
+        encryption_keys: Iterable[str | bytes] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
@@ -79,15 +92,24 @@ class Jobs(Tasks):
         if not isinstance(drain, timedelta) or drain < timedelta(0):
             raise BadOption("drain", "a timedelta that is not negative", drain)
         if dsn is not None and not isinstance(dsn, str):
-            raise BadOption("dsn", "the address of Postgres, a string", dsn)
+            raise BadOption("dsn", "the address of Postgres, a string", type(dsn))
+        if link_dsn is not None and not isinstance(link_dsn, str):
+            raise BadOption("link_dsn", "the address of Postgres, a string", type(link_dsn))
         if pool is not None and not isinstance(pool, Pool):
             raise BadOption("pool", "an asyncpg pool", pool)
         if migrate is not None and not isinstance(migrate, bool):
             raise BadOption("migrate", "True, False or None", migrate)
+        if presence not in get_args(Presence):
+            raise BadOption("presence", "'lock' or 'lease'", presence)
+        if presence == "lease" and link_dsn:
+            raise BadOption("link_dsn", "left out with presence='lease', which has no link", "one")
         self._dsn = dsn
+        self._keys = None if encryption_keys is None else Keys(encryption_keys)
         self._pool = pool
+        self._link_dsn = link_dsn or None
         self._schema = schema
         self._migrate = migrate
+        self._presence: Presence = presence
         self._terms = Terms(
             _at_least_one("slots", slots),
             _checked(queues),
@@ -177,6 +199,15 @@ class Jobs(Tasks):
         """
         return await self.connection.road.delete(id)
 
+    async def adopt(self) -> None:
+        """
+        Say that this database is the one that its jobs belong to: what waits in a copy is run from now on.
+
+        A copy of production runs nothing until this is said, or until nothing unfinished is stored in it.
+        Raises NotConnected, Unavailable.
+        """
+        await self.connection.road.adopt()
+
     @overload
     def lifespan(self, app: Starlette, /) -> AbstractAsyncContextManager[None]: ...
     @overload
@@ -218,15 +249,22 @@ class Jobs(Tasks):
 
     @asynccontextmanager
     async def running(
-        self, *, kind: str = "script", slots: int | None = None, queues: Queues | None = None
+        self,
+        *,
+        kind: str = "script",
+        slots: int | None = None,
+        queues: Queues | None = None,
+        blocked_limit: timedelta | None = None,
     ) -> AsyncGenerator[Jobs]:
         """
         Run the executor: in your own lifespan, in a script, in a test.
 
         On the way out running jobs get `drain` to end. `kind` is how the process calls itself on the
         dashboard. `slots` and `queues`: others, in this process, than those `Jobs` was made with.
+        `blocked_limit`: when the event loop has not turned for so long, the process ends, so that its jobs
+        start elsewhere; None: it stays, and keeps them. At least five seconds.
 
-        Raises Unavailable, SchemaMismatch, ServerTooOld, UnsafePool, BadSignature, BadOption, and
+        Raises Unavailable, SchemaMismatch, ServerTooOld, UnsafePool, BadSignature, BadOption, BadKeys, and
         NotConnected when it is running already.
         """
         terms = self._terms
@@ -234,6 +272,8 @@ class Jobs(Tasks):
             terms = replace(terms, slots=_at_least_one("slots", slots))
         if queues is not None:
             terms = replace(terms, queues=_checked(queues))
+        if blocked_limit is not None:
+            terms = replace(terms, blocked_limit=_long_enough(blocked_limit))
         async with self._connected(kind, terms):
             yield self
 
@@ -254,6 +294,25 @@ class Jobs(Tasks):
         from asyncjobs.dashboard import build
 
         return build(self, allow)
+
+    def health(self) -> Health:
+        """
+        Tell how this process is, from memory: nothing is asked, so it may be called at any rate, from any thread.
+
+            if not jobs.health().is_ready: ...
+        """
+        if self._connection is None:
+            return unconnected(is_open=self._is_open)
+        return self._connection.health()
+
+    def probes(self) -> Starlette:
+        """
+        Give an app that answers `/live` and `/ready`, to mount: `app.mount("/health", jobs.probes())`.
+
+        200, or 503 with what is wrong. `/live` fails only where a restart helps, never because Postgres is down;
+        `/ready` tells whether this process can do its work now.
+        """
+        return probes(lambda: self.health().checks)
 
     @property
     def road(self) -> Road:
@@ -289,11 +348,18 @@ class Jobs(Tasks):
         try:
             for task in self.tasks.values():
                 task.codec.prepare()
+            terms = replace(terms, keys=self._keys_to_use())
             address = None if self._pool is not None and self._dsn is None else await self.address()
             plan = Plan(
                 address=address,
                 pool=self._pool,
-                dial=dial(address, self._pool),
+                dial=dial(
+                    address if self._link_dsn is None else find_address(self._link_dsn),
+                    self._pool,
+                    for_sharing=self._presence == "lease",
+                ),
+                presence=self._presence,
+                has_link_dsn=self._link_dsn is not None,
                 schema=self._schema,
                 migrate=self.development if self._migrate is None else self._migrate,
                 kind=kind,
@@ -315,6 +381,12 @@ class Jobs(Tasks):
             if server is not None:
                 server.close()
 
+    def _keys_to_use(self) -> Keys:
+        keys = Keys.of_environment() if self._keys is None else self._keys
+        if keys or any(task.is_sealed for task in self.tasks.values()):
+            keys.prepare()
+        return keys
+
 
 class ASGIApp(Protocol):
     """Any ASGI application."""
@@ -323,6 +395,12 @@ class ASGIApp(Protocol):
 
 
 Allow = Callable[[Any], Any]
+
+
+def _long_enough(limit: object) -> timedelta:
+    if not isinstance(limit, timedelta) or limit < LEAST:
+        raise BadOption("blocked_limit", f"a timedelta of at least {LEAST.seconds} s", limit)
+    return limit
 
 
 def _at_least_one(option: str, number: object) -> int:

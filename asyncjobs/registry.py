@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
@@ -60,6 +60,8 @@ class Tasks:
         timeout: timedelta | None = ...,
         name: str | None = ...,
         keep: timedelta | None = ...,
+        secret: Collection[str] = ...,
+        encrypt: bool = ...,
     ) -> Decorator: ...
 
     def task(
@@ -73,6 +75,8 @@ class Tasks:
         timeout: timedelta | None = None,
         name: str | None = None,
         keep: timedelta | None = None,
+        secret: Collection[str] = (),
+        encrypt: bool = False,
     ) -> Any:
         """
         Make a function a task: `@jobs.task`, or `@jobs.task(queue="mail", retry=exponential(8))`.
@@ -81,6 +85,8 @@ class Tasks:
         default `exponential(5)`. `timeout`: how long one attempt may run. `name`: under which jobs are
         stored, by default module and function; give one if the function may move. `keep`: how long
         finished jobs are kept, by default 7 days and 30 for failed ones; `timedelta(0)`: not at all.
+        `secret`: names of parameters that pages, logs and errors must not show, as `Annotated[str, Secret]`
+        says of one. `encrypt`: store arguments and result sealed, under the keys of `Jobs`.
 
         Raises BadOption, BadSignature, DuplicateTask.
         """
@@ -100,6 +106,8 @@ class Tasks:
                 retry=retry if retry is not None else exponential(),
                 timeout=timeout,
                 keep=keep,
+                secret=secret,
+                encrypt=encrypt,
             )
             self._add(task)
             return task

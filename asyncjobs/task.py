@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
 from uuid import UUID
 
 from asyncjobs.codec import Codec
@@ -75,6 +75,8 @@ class Task(Generic[P, R]):
         retry: Retry,
         timeout: timedelta | None,
         keep: timedelta | None,
+        secret: Collection[str] = (),
+        encrypt: bool = False,
     ) -> None:
         self.function = function
         self.name: str = check_name("name", name)
@@ -86,7 +88,10 @@ class Task(Generic[P, R]):
         )
         self.keep: timedelta | None = _check_length("keep", keep, least=timedelta(0))
         self.is_async: bool = inspect.iscoroutinefunction(inspect.unwrap(function))
-        self.codec: Codec = Codec(name, function)
+        self.is_sealed: bool = _check_encrypt(encrypt)
+        self.codec: Codec = Codec(
+            name, function, secret=_check_secret(secret), secret_result=self.is_sealed
+        )
         self._registry = registry
         self._options = Options()
         self.__doc__ = function.__doc__
@@ -111,7 +116,8 @@ class Task(Generic[P, R]):
 
         Raises ArgumentsDoNotFit, ArgumentsNotStorable.
         """
-        return Job(self, self.codec.dump(args, kwargs), self._options)
+        dumped = self.codec.dump(args, kwargs)
+        return Job(self, dumped.arguments, self._options, dumped.shown)
 
     def options(
         self,
@@ -181,11 +187,16 @@ class PlainTask(Task[P, R]):
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[R]):
-    """One request to run a task: its arguments, as they will be stored, and its options."""
+    """
+    One request to run a task: its arguments, as they will be stored, and its options.
+
+    `arguments` is JSON, secrets as they are; `shown` the same with masks for them, None where there are none.
+    """
 
     task: Task[..., R]
-    arguments: str
+    arguments: str = field(repr=False)
     options: Options = field(default_factory=Options)
+    shown: str | None = field(default=None, repr=False)
 
     async def enqueue(self) -> Enqueued[R]:
         """Store it; each call stores another one. Raises as `Task.enqueue` does."""
@@ -240,6 +251,22 @@ def _check_retry(retry: object) -> Retry:
     if not isinstance(retry, Retry):
         raise BadOption("retry", "a policy such as exponential(5), fixed(delay) or never()", retry)
     return retry
+
+
+def _check_secret(secret: object) -> Collection[str]:
+    expected = "the names of parameters, such as ('password',)"
+    if not isinstance(secret, (tuple, list, set, frozenset)):
+        raise BadOption("secret", expected, secret)
+    names = frozenset(cast("Collection[object]", secret))
+    if not all(isinstance(name, str) for name in names):
+        raise BadOption("secret", expected, names)
+    return cast("frozenset[str]", names)
+
+
+def _check_encrypt(encrypt: object) -> bool:
+    if not isinstance(encrypt, bool):
+        raise BadOption("encrypt", "True or False", encrypt)
+    return encrypt
 
 
 def _check_length(option: str, length: object, least: timedelta) -> timedelta | None:

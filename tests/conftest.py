@@ -14,7 +14,13 @@ from asyncjobs import Jobs
 settings.register_profile("asyncjobs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("asyncjobs")
 
-pytest_plugins = ["tests.postgres", "tests.browser", "tests.faults.plugin"]
+pytest_plugins = [
+    "tests.postgres",
+    "tests.pgbouncer",
+    "tests.standby",
+    "tests.browser",
+    "tests.faults.plugin",
+]
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ SETTINGS: dict[str, embedded.Setting] = {
     "full_page_writes": False,
     "synchronous_commit": False,
     "max_connections": 200,
+    "max_prepared_transactions": 10,
 }
 TEMPLATE = "asyncjobs_template"
 NUMBERS = count(1)
@@ -35,10 +36,11 @@ NUMBERS = count(1)
 
 def prepare(dsn: str) -> None:
     """Make in an empty database what every test finds in its own."""
-    asyncio.run(_migrate(dsn))
+    asyncio.run(prepare_later(dsn))
 
 
-async def _migrate(dsn: str) -> None:
+async def prepare_later(dsn: str) -> None:
+    """Do so from a loop that runs."""
     connection = await asyncpg.connect(dsn)
     await migrate(connection, "asyncjobs")
     await connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -78,12 +79,14 @@ async def test_the_printed_script_makes_the_same_tables(
 
 async def test_another_schema_can_be_named(empty_database: str) -> None:
     code, said = await run("migrate", "--dsn", empty_database, "--schema", "errands")
+    _, status = await run("status", "--dsn", empty_database, "--schema", "errands")
 
-    assert (code, said) == (
-        0,
-        "schema errands: applied 0001_jobs\nschema errands is up to date\n",
-    )
-    assert (await run("status", "--dsn", empty_database, "--schema", "errands"))[0] == 0
+    assert code == 0
+    assert said.startswith("schema errands: applied 0001_jobs\n")
+    assert said.endswith("schema errands is up to date\n")
+    assert "schema errands, at 0" in status
+    # Nothing but what is wrong with the tests' own server: every look finds the other schema.
+    assert re.findall(r"^[!*?] (\w+)", status, re.MULTILINE) == ["fsync", "full_page_writes"]
 
 
 async def tables(dsn: str) -> set[tuple[object, ...]]:

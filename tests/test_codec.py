@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import pytest
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
-from asyncjobs import Cancel, Snooze
+from asyncjobs import Cancel, Secret, Snooze
 from asyncjobs.codec import Codec
 
 NUL = "\0"
@@ -47,6 +47,12 @@ class Parcel:
     sent: datetime | None = None
 
 
+@dataclass
+class Scan:
+    page: int
+    picture: bytes = b""
+
+
 class Order(BaseModel):
     number: int
     lines: list[str] = []
@@ -62,7 +68,7 @@ class Encoded(BaseModel):
 def round_trip(function: Callable[..., Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Store the arguments and load them, and tell what the function would be called with."""
     codec = Codec("a.task", function)
-    loaded_args, loaded_kwargs = codec.load(codec.dump(args, kwargs))
+    loaded_args, loaded_kwargs = codec.load(codec.dump(args, kwargs).arguments)
     bound = inspect.signature(function).bind(*loaded_args, **loaded_kwargs)
     bound.apply_defaults()
     return bound.arguments
@@ -103,6 +109,7 @@ BY_HINT: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Point, st.builds(Point, st.integers(), st.integers())),
     (Size, st.fixed_dictionaries({"width": st.integers(), "height": st.integers()})),
     (Parcel, PARCELS),
+    (list[Scan], st.lists(st.builds(Scan, st.integers(), st.binary()))),
     (Order, st.builds(Order, number=st.integers(), lines=st.lists(TEXT), parcel=st.none() | PARCELS)),
     (int | None, st.none() | st.integers()),
     (list[date], st.lists(st.dates())),
@@ -131,6 +138,23 @@ def test_what_fits_a_hint_comes_back_as_it_was_stored(
 
     assert loaded == {"value": value}
     assert result == value
+
+
+@pytest.mark.parametrize(("hint", "values"), BY_HINT, ids=lambda case: str(case)[:40])
+@given(data=st.data())
+def test_what_is_secret_comes_back_as_it_was_stored_too(
+    hint: Any, values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    def function(value: Any) -> None: ...
+
+    function.__annotations__ = {"value": Annotated[hint, Secret]}
+    value = data.draw(values)
+    codec = Codec("a.task", function)
+
+    arguments, shown = codec.dump((value,), {})
+
+    assert codec.load(arguments) == ((), {"value": value})
+    assert shown == '{"value":"•••"}'
 
 
 @given(TEXT)
@@ -171,7 +195,7 @@ def test_a_parameter_by_position_and_an_extra_keyword_may_share_a_name() -> None
 def test_a_default_is_not_stored_but_taken_when_the_job_runs() -> None:
     def function(a: int, b: int = 2) -> None: ...
 
-    stored = Codec("a.task", function).dump((1,), {})
+    stored = Codec("a.task", function).dump((1,), {}).arguments
 
     assert stored == '{"a":1}'
 
@@ -179,7 +203,9 @@ def test_a_default_is_not_stored_but_taken_when_the_job_runs() -> None:
 def test_values_are_converted_by_the_hints_before_they_are_stored() -> None:
     def function(when: date) -> None: ...
 
-    assert Codec("a.task", function).dump(("2026-11-22",), {}) == '{"when":"2026-11-22"}'
+    dumped = Codec("a.task", function).dump(("2026-11-22",), {})
+
+    assert dumped.arguments == '{"when":"2026-11-22"}'
 
 
 def test_a_decorated_function_is_stored_by_the_hints_of_the_inner_one() -> None:

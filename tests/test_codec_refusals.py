@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
-from asyncjobs.codec import LIMIT, Codec
+from asyncjobs.codec import Codec
 from asyncjobs.errors import (
     ArgumentsDoNotFit,
     ArgumentsNotStorable,
     BadSignature,
     ResultNotStorable,
 )
+from asyncjobs.storable import LIMIT
 
 NUL = "\0"
 LONE_SURROGATE = "\ud800"

@@ -75,6 +75,21 @@ SAID = [
         {"task": "a.task", "reason": "a number is NaN"},
     ),
     (
+        errors.BadKeys("key 2 is not 32 bytes"),
+        ["encryption keys", "key 2 is not 32 bytes"],
+        {"reason": "key 2 is not 32 bytes"},
+    ),
+    (
+        errors.NoKey("result", ID, "3f9a1c22"),
+        ["the result of job", str(ID), "'3f9a1c22'", "encryption_keys"],
+        {"id": ID, "key": "3f9a1c22"},
+    ),
+    (
+        errors.BrokenSeal("arguments", ID),
+        ["the arguments of job", str(ID), "changed since it was sealed"],
+        {"id": ID},
+    ),
+    (
         errors.WrongConnection("it is closed"),
         ["connection=", "an open asyncpg connection to the database of the jobs", "it is closed"],
         {"reason": "it is closed"},
@@ -104,6 +119,17 @@ SAID = [
             "pip install",
         ],
         {},
+    ),
+    (
+        errors.PoolerInBetween("link to Postgres", "ours changed hands"),
+        [
+            "link to Postgres",
+            "ours changed hands",
+            "direct address",
+            "link_dsn=",
+            "presence='lease'",
+        ],
+        {"wanted": "link to Postgres", "found": "ours changed hands"},
     ),
     (
         errors.UnsafePool(["synchronous_commit is 'off', and must be on"]),

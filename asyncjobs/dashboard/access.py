@@ -87,6 +87,7 @@ class Door:
     async def refusal(self, request: Request) -> Response | None:
         try:
             answer = await asked(self.allow, request)
+            is_no = not isinstance(answer, Response) and not answer
         except HTTPException as told:
             response = self.tell(request, told.status_code, "refused")
             response.headers.update(told.headers or {})
@@ -96,7 +97,15 @@ class Door:
             return self.tell(request, 403, "allow-raised")
         if isinstance(answer, Response):
             return answer
-        return None if answer else self.tell(request, 403, "refused")
+        if answer is True:
+            return None
+        if is_no:
+            return self.tell(request, 403, "refused")
+        # A coroutine that nobody awaited, a class, a function that returns the check: all of them are true.
+        log.error(
+            "the dashboard's allow= returned a %s; it lets in with True only", kind_of(answer)
+        )
+        return self.tell(request, 403, "allow-odd")
 
 
 async def asked(allow: Allow, request: Request) -> Answer:
@@ -107,6 +116,13 @@ async def asked(allow: Allow, request: Request) -> Answer:
     answer = await run_in_threadpool(allow, request)
     # A lambda around an async function is plain, and its answer, unawaited, would be true.
     return await answer if inspect.isawaitable(answer) else answer
+
+
+def kind_of(answer: object) -> str:
+    """Name what `allow` returned; a coroutine is ended, as nobody will await it."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+    return type(answer).__name__
 
 
 class SameOrigin:

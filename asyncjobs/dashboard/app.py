@@ -13,9 +13,11 @@ from asyncjobs.dashboard.access import Allow, Door, Headers, SameOrigin, is_this
 from asyncjobs.dashboard.desk import furnish
 from asyncjobs.dashboard.troubles import TellTroubles
 from asyncjobs.dashboard.views.actions import act
+from asyncjobs.dashboard.views.check import show_check
 from asyncjobs.dashboard.views.job import show_job
 from asyncjobs.dashboard.views.jobs import find, show_jobs
 from asyncjobs.dashboard.views.processes import show_processes
+from asyncjobs.errors import BadOption
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,12 +31,16 @@ def build(jobs: Jobs, allow: Allow | None = None) -> Starlette:
     Build the dashboard of `jobs`, to be mounted anywhere: `app.mount("/jobs", jobs.dashboard(allow=…))`.
 
     `allow` is asked about every request: a function of the Starlette request, plain or async, that
-    returns whether it may see and change jobs, or a response to send instead, such as a redirect to a
+    returns True where it may see and change jobs, or a response to send instead, such as a redirect to a
     login. Without one, the dashboard is open in development to browsers on this machine, else to nobody.
+
+    Raises BadOption for what is no function.
     """
+    if allow is not None and not callable(allow):
+        raise BadOption("allow", "a function of the request", allow)
     desk = furnish(jobs)
     tell = TellTroubles(desk)
-    door = allow or default_door(jobs, tell)
+    door = default_door(jobs, tell) if allow is None else allow
     app = Starlette(
         routes=[
             Route("/", partial(show_jobs, desk), name="jobs"),
@@ -42,6 +48,7 @@ def build(jobs: Jobs, allow: Allow | None = None) -> Starlette:
             Route("/job/{id:uuid}", partial(show_job, desk), name="job"),
             Route("/job/{id:uuid}/{verb}", partial(act, desk), name="act", methods=["POST"]),
             Route("/processes", partial(show_processes, desk), name="processes"),
+            Route("/check", partial(show_check, desk), name="check"),
             Route("/static/{version}/{name}", desk.assets.serve, name="static"),
         ],
         middleware=[

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from asyncjobs.dashboard import words
 from asyncjobs.dashboard.assets import Assets
 from asyncjobs.dashboard.json_text import tokens
+from asyncjobs.dashboard.lately import Lately
 from asyncjobs.dashboard.links import Links
 from asyncjobs.dashboard.query import Filters
 from asyncjobs.dashboard.reader import Reader
@@ -40,6 +41,7 @@ class Desk:
 
     jobs: Jobs
     reader: Reader
+    lately: Lately
     assets: Assets
     templates: Environment
 
@@ -54,7 +56,9 @@ class Desk:
         template = self.templates.get_template(
             f"live/{name}.html" if is_fragment else f"{name}.html"
         )
-        told = {"filters": Filters(), "here": name, **context}
+        # Whoever is not let in need not know how we are.
+        alarms = 0 if status in (401, 403) else self.lately.alarms
+        told = {"filters": Filters(), "here": name, "alarms": alarms, **context}
         text = template.render(links=self.links(request), **told)
         return HTMLResponse(text, status_code=status, headers={"vary": "HX-Request"})
 
@@ -70,4 +74,4 @@ def furnish(jobs: Jobs) -> Desk:
     )
     templates.filters.update(FILTERS)
     templates.globals.update(GLOBALS)
-    return Desk(jobs, Reader(jobs), Assets(), templates)
+    return Desk(jobs, Reader(jobs), Lately(jobs), Assets(), templates)

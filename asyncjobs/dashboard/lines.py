@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from asyncjobs.dashboard.reader import Glance, Row
+from asyncjobs.dashboard.values import Tasks, preview
 from asyncjobs.dashboard.words import duration
 from asyncjobs.job import JobState
-
-NAME = re.compile(r'"(\w+)": ')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ class Line:
     ran: str
 
 
-def line(row: Row, glance: Glance) -> Line:
-    """Tell a row of a page statement as a line."""
+def line(row: Row, glance: Glance, tasks: Tasks) -> Line:
+    """Tell a row of a page statement as a line; `tasks`: those that this process knows."""
     state = JobState(row["state"])
     moment, deed = moment_of(row, state)
     return Line(
@@ -52,19 +50,13 @@ def line(row: Row, glance: Glance) -> Line:
         priority=0 if state.is_final else row["priority"],
         state=state,
         attempt=row["attempt"],
-        preview=preview(row["preview"]),
+        preview=preview(row, tasks),
         progress=row["progress"] if state is JobState.RUNNING else None,
         notes=tuple(notes(row, state, glance)),
         moment=moment,
         deed=deed,
         ran=duration(ran(row, state)),
     )
-
-
-def preview(arguments: str | None) -> str:
-    """Tell JSON arguments as one reads a call: without the outer braces, and names without quotes."""
-    bare = (arguments or "").removeprefix("{").removesuffix("}")
-    return NAME.sub(r"\1: ", bare)
 
 
 def moment_of(row: Row, state: JobState) -> tuple[datetime, str]:

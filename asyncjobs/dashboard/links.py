@@ -41,5 +41,8 @@ class Links:
     def processes(self) -> str:
         return self._path("processes")
 
+    def check(self) -> str:
+        return self._path("check")
+
     def static(self, name: str) -> str:
         return self._path("static", version=self._version, name=name)

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from asyncjobs.dashboard.lines import Note, crashes, ran, why_it_waits
+from asyncjobs.dashboard.query import FIRST, LAST
 from asyncjobs.dashboard.reader import Glance, Row
 from asyncjobs.dashboard.words import ago, duration
 from asyncjobs.job import JobState
 
 WIDTH = 1000.0  # of the drawing, in its own units
+MOST = 1e15  # a number in a history that is no nonsense
 NARROWEST = 5.0  # a run of milliseconds in a life of days is seen all the same
 
 
@@ -87,20 +89,41 @@ def tell(row: Row, glance: Glance) -> Story:
 
 
 def earlier(row: Row) -> Iterator[Attempt]:
+    """Tell the attempts that are remembered; whoever may write rows may have put anything there."""
     names = process_names(row)
-    history: list[Mapping[str, Any]] = json.loads(row["history"] or "[]")
-    for entry in history:
-        started = entry.get("started_at")
-        yield Attempt(
-            number=entry["attempt"],
-            outcome=entry["outcome"],
-            started_at=datetime.fromisoformat(started) if started else None,
-            waited=entry.get("waited"),
-            ran=entry.get("ran"),
-            process=named(names, entry.get("process")),
-            error=entry.get("error"),
-            traceback=entry.get("traceback"),
-        )
+    history: object = json.loads(row["history"] or "[]")
+    for entry in cast("list[object]", history) if isinstance(history, list) else []:
+        if isinstance(entry, dict):
+            told = cast("dict[str, Any]", entry)
+            process = number(told.get("process"))
+            yield Attempt(
+                number=int(number(told.get("attempt")) or 0),
+                outcome=str(told.get("outcome")),
+                started_at=moment(told.get("started_at")),
+                waited=number(told.get("waited")),
+                ran=number(told.get("ran")),
+                process=named(names, None if process is None else int(process)),
+                error=text(told.get("error")),
+                traceback=text(told.get("traceback")),
+            )
+
+
+def number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < MOST else None
+
+
+def text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def moment(value: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo and FIRST < found < LAST else None
 
 
 def current(row: Row, state: JobState) -> Attempt | None:
@@ -144,8 +167,8 @@ def notes(row: Row, state: JobState, glance: Glance) -> Iterator[Note]:
     if row["crashes"] and not state.is_final:
         yield Note(
             "warning",
-            f"Suspect: {crashes(row['crashes'])} while running this job. A process runs one suspect at a time, "
-            "and after too many deaths the job fails.",
+            f"Suspect: {crashes(row['crashes'])} while running this job. From its second crash on it runs with "
+            "no other suspect beside it, and after too many the job fails.",
         )
     if state is JobState.RUNNING and row["cancel_asked_at"] is not None:
         yield Note(

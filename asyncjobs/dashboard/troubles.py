@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ from starlette.exceptions import HTTPException
 from asyncjobs.dashboard.access import protect
 from asyncjobs.dashboard.query import UnknownState
 from asyncjobs.errors import JobNotFound, NotConnected, Unavailable
+from asyncjobs.postgres.failures import Refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from asyncjobs.dashboard.desk import Desk
+
+log: logging.Logger = logging.getLogger("asyncjobs.dashboard")
 
 TROUBLES: Mapping[str, tuple[str, str]] = {
     "closed": (
@@ -35,6 +39,16 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
     "allow-raised": (
         "Nobody can get in now",
         "The application's allow= raised an error, so the door stays shut. The error is in the log.",
+    ),
+    "allow-odd": (
+        "Nobody can get in now",
+        "The application's allow= returned something that is neither True nor False nor a response, so the "
+        "door stays shut. What it was is in the log.",
+    ),
+    "may-not": (
+        "The role may not do that",
+        "The dashboard uses a role of Postgres that has no right to it: it may only look, perhaps. What Postgres "
+        "said is in the log.",
     ),
     "cross-site": (
         "That did not come from here",
@@ -97,6 +111,9 @@ class TellTroubles:
         return self(request, 503, "not-running")
 
     async def no_answer(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, Refused) and error.lacks_a_right:
+            log.warning("the dashboard lacks a right: %s", error)
+            return self(request, 403, "may-not")
         return self(request, 503, "no-answer")
 
     async def broken(self, request: Request, error: Exception) -> Response:

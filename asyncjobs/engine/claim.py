@@ -26,6 +26,7 @@ from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
 from asyncjobs.errors import Unavailable
 from asyncjobs.job import Claimed
+from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.failures import InDoubt, NoAnswer, NotNow
 from asyncjobs.postgres.ledger import Ledger
 
@@ -58,16 +59,24 @@ class Claimer:
         self._pause = AGAIN_AFTER
         self._said_full = 0.0
         self.is_open: bool = False
+        self.answers: Answers = Answers()
         self.at_rest: asyncio.Event = asyncio.Event()
         self.at_rest.set()
         self._ledger = ledger
         self._runs = runs
-        self._queues = dict.fromkeys(queues)
+        self._own = tuple(queues)
+        self._queues = dict.fromkeys(self._own)
+        self._heard: dict[str, None] = {}
         self._all_queues = all_queues
         self._ears = ears
         self._doubt = doubt
         self._backlog = backlog
         self._full = full
+
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens for work."""
+        return self._bell.left_at
 
     @property
     def queues(self) -> list[str]:
@@ -81,8 +90,20 @@ class Claimer:
     def heard_of(self, queues: Iterable[str]) -> None:
         """Jobs of these queues are ready: claim, if they are ours to serve."""
         if self._all_queues:
-            self._queues.update(dict.fromkeys(queues))
+            names = dict.fromkeys(queues)
+            self._heard.update(names)
+            self._queues.update(names)
         self._bell.ring()
+
+    def found(self, ready_in: Iterable[str]) -> None:
+        """
+        The poll saw jobs in these queues: ask for those, for our own, and for what was heard of since.
+
+        Where queues are named after customers, a process would else ask for each of them for ever.
+        """
+        if self._all_queues:
+            self._queues = dict.fromkeys([*self._own, *self._heard, *ready_in])
+            self._heard = {}
 
     def open(self) -> None:
         """Claim from now on, and look at once."""
@@ -113,10 +134,11 @@ class Claimer:
         """Claim once; tells whether to look again at once."""
         slots = self._runs.slots
         rooms = {} if self._is_behind else slots.ask(self._queues, MOST_AT_ONCE)
-        demand, suspects = slots.asked, int(self._runs.suspects == 0)
+        demand, suspects = slots.asked, self._runs.room_for_suspects
         shares = [rooms.get(queue, 0) for queue in self._queues]
-        self._left_behind = not suspects or not demand or min(shares) < demand
+        self._left_behind = not suspects[1] or not demand or min(shares) < demand
         if not rooms:
+            self.answers.forget()  # nothing is wanted, so nobody fails to answer
             return False
         failure: Unavailable | None = None
         jobs, saw = list[Claimed](), 0
@@ -126,8 +148,10 @@ class Claimer:
             failure = error
         finally:
             slots.answered()
+            self._bell.still_acts()
         if failure is not None:
             return await self._take_no(failure)
+        self.answers.came()
         for job in jobs:
             self._runs.start_claimed(job)
             if self._ears:
@@ -145,6 +169,7 @@ class Claimer:
     async def _take_no(self, failure: Unavailable) -> bool:
         """There was no answer; tells whether to look again, as nobody else would say when."""
         log.info("no claim: %s", failure)
+        self.answers.failed(failure)
         if isinstance(failure, InDoubt):
             self._doubt()
         if isinstance(failure, NotNow):
@@ -161,10 +186,10 @@ class Claimer:
             self._full(self.queues)
 
     async def _ask(
-        self, rooms: dict[str, int], demand: int, suspects: int
+        self, rooms: dict[str, int], demand: int, suspects: tuple[int, int]
     ) -> tuple[list[Claimed], int]:
         """Ask for as many as there are slots, and of more candidates when others hold the first."""
-        unknown = self._runs.unknown_tasks()
+        unknown = self._runs.left_alone()
         jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, 1)
         if saw and not jobs:
             jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, SPREAD)

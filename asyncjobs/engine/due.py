@@ -42,6 +42,11 @@ class Promoter:
             self._next = due
             self._bell.ring()
 
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it waits for what is due."""
+        return self._bell.left_at
+
     async def serve(self) -> None:
         """Sleep until something is due, make it ready, and sleep again."""
         loop = asyncio.get_running_loop()

@@ -22,15 +22,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.commits import Commits
 from asyncjobs.engine.ears import Ears
+from asyncjobs.engine.waiting import Caller, Callers, fail
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import NotConnected, Unavailable
 from asyncjobs.job import Claimed, Request, Stored
@@ -65,12 +66,6 @@ class Starter(Protocol):
         ...
 
 
-class _Entry(NamedTuple):
-    request: Request
-    stored: asyncio.Future[Stored]
-    deadline: float  # time.monotonic()
-
-
 class Enqueuer:
     """The way in."""
 
@@ -85,9 +80,9 @@ class Enqueuer:
         self._ledger = ledger
         self._waker = waker
         self._ears = ears
-        self._patience = patience
+        self._callers = Callers(patience)
+        self._waiting = self._callers.waiting
         self._commits = Commits()
-        self._waiting: deque[_Entry] = deque()
         self._bell = Bell()
         self._bulks: set[asyncio.Future[None]] = set()
         self._closed = False
@@ -102,13 +97,21 @@ class Enqueuer:
             return await self._on(connection, requests)
         if len(requests) == 1:
             return [(await self._join(requests[0])).id]
-        entries = [self._entry(request) for request in requests]
+        callers = [self._callers.enter(request) for request in requests]
         # Its statement is its own, but it is no more the caller's than the shared one.
-        bulk = asyncio.ensure_future(self._commit(entries, whole=True))
+        bulk = asyncio.ensure_future(self._commit(callers, whole=True))
         self._bulks.add(bulk)
         bulk.add_done_callback(self._bulks.discard)
-        await asyncio.shield(bulk)
-        return [(await entry.stored).id for entry in entries]
+        either: list[asyncio.Future[Any]] = [bulk, callers[-1].stored]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if bulk.done():
+            bulk.result()
+        return [(await caller.stored).id for caller in callers]
+
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens for callers."""
+        return self._bell.left_at
 
     async def serve(self) -> None:
         """Commit batches for as long as there are callers."""
@@ -122,47 +125,43 @@ class Enqueuer:
         """Tell those who still wait that nobody will store their jobs any more."""
         self._closed = True
         while self._waiting:
-            entry = self._waiting.popleft()
-            if not entry.stored.done():
-                entry.stored.set_exception(NotConnected("enqueue", "jobs was closed meanwhile"))
+            fail([self._waiting.popleft()], NotConnected("enqueue", "jobs was closed meanwhile"))
 
     async def _join(self, request: Request) -> Stored:
         if self._closed:
             raise NotConnected("enqueue", "jobs is closing")
-        entry = self._entry(request)
-        self._waiting.append(entry)
+        caller = self._callers.enter(request)
+        self._waiting.append(caller)
         self._bell.ring()
-        return await entry.stored
+        return await caller.stored
 
-    def _entry(self, request: Request) -> _Entry:
-        stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        return _Entry(request, stored, time.monotonic() + self._patience)
-
-    def _next_batch(self) -> list[_Entry]:
-        batch: list[_Entry] = []
+    def _next_batch(self) -> list[Caller]:
+        batch: list[Caller] = []
         size = 0
         while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
-            entry = self._waiting.popleft()
-            if not entry.stored.cancelled():
-                batch.append(entry)
-                size += len(entry.request.arguments)
+            caller = self._waiting.popleft()
+            if not caller.stored.done():
+                batch.append(caller)
+                size += len(caller.request.arguments)
         return batch
 
-    async def _commit(self, batch: Sequence[_Entry], *, whole: bool = False) -> None:
+    async def _commit(self, batch: Sequence[Caller], *, whole: bool = False) -> None:
         """See one batch stored, or its callers told why not; a `whole` one is never halved."""
         try:
-            await self._see_stored(batch, whole=whole)
+            with self._callers.on_the_way(batch):
+                await self._see_stored(batch, whole=whole)
         except BaseException:
             closed = "jobs was closed meanwhile; the job may be stored"
-            _fail(batch, NotConnected("enqueue", closed))
+            fail(batch, NotConnected("enqueue", closed))
             raise
 
-    async def _see_stored(self, batch: Sequence[_Entry], *, whole: bool) -> None:
+    async def _see_stored(self, batch: Sequence[Caller], *, whole: bool) -> None:
         if not batch:
             return
-        wishes = [self._wishes(entry.request) for entry in batch]
+        self._bell.still_acts()
+        wishes = [self._wishes(caller.request) for caller in batch]
         try:
-            stored = await self._send([entry.request for entry in batch], wishes)
+            stored = await self._send([caller.request for caller in batch], wishes)
         except BaseException as error:
             self._unexpect(batch, wishes)
             failure = error
@@ -185,30 +184,31 @@ class Enqueuer:
             return await self.starter.enqueue(requests, wishes)
         return await self._ledger.enqueue(requests)
 
-    async def _refused(self, batch: Sequence[_Entry], error: Refused, *, whole: bool) -> None:
+    async def _refused(self, batch: Sequence[Caller], error: Refused, *, whole: bool) -> None:
         """Postgres said no: to one of a shared batch, to be found by halving; or to a whole one."""
         if len(batch) == 1 or whole:
-            _fail(batch, error)
+            fail(batch, error)
             return
         middle = len(batch) // 2
         await self._commit(batch[:middle])
         await self._commit(batch[middle:])
 
-    async def _again(self, batch: Sequence[_Entry], error: Unavailable, *, whole: bool) -> None:
+    async def _again(self, batch: Sequence[Caller], error: Unavailable, *, whole: bool) -> None:
         """Postgres did not answer: try until it does, or until a caller's patience is over."""
         in_doubt = False
         while batch:
+            self._callers.failed(error)
             if isinstance(error, InDoubt):
                 in_doubt = True
                 if self.starter is not None:
                     self.starter.doubt()
             now = time.monotonic()
-            _fail([entry for entry in batch if entry.deadline <= now], error)
-            batch = [entry for entry in batch if entry.deadline > now]
+            fail([caller for caller in batch if caller.deadline <= now], error)
+            batch = [caller for caller in batch if caller.deadline > now]
             if not batch:
                 return
             await asyncio.sleep(REDIAL_AFTER)
-            requests = [entry.request for entry in batch]
+            requests = [caller.request for caller in batch]
             try:
                 send = self._ledger.enqueue_again if in_doubt else self._ledger.enqueue
                 stored = await send(requests)
@@ -216,7 +216,9 @@ class Enqueuer:
                 await self._refused(batch, refused, whole=whole)
                 return
             except Unavailable as next_error:
-                log.warning("%d jobs wait to be stored: %s", len(batch), next_error)
+                if str(next_error) != str(error):  # asked again each moment, and told once
+                    log.warning("%d jobs wait to be stored: %s", len(batch), next_error)
+                self._bell.still_acts()
                 error = next_error
             else:
                 if in_doubt and self.starter is not None:
@@ -225,14 +227,19 @@ class Enqueuer:
                 return
 
     def _settle(
-        self, batch: Sequence[_Entry], wishes: Sequence[bool], stored: Sequence[Stored]
+        self, batch: Sequence[Caller], wishes: Sequence[bool], stored: Sequence[Stored]
     ) -> None:
+        self._callers.answered()
         by_id = {row.id: row for row in stored}
         ready: Counter[str] = Counter()
-        for entry, wish in zip(batch, wishes, strict=True):
-            request = entry.request
+        for caller, wish in zip(batch, wishes, strict=True):
+            request = caller.request
             # A row that was there already, from a first try without an answer, is as good as ready.
             row = by_id.get(request.id) or Stored(request.id, "ready", 0.0, 0)
+            if request.id not in by_id and (request.delay > 0 or request.run_at is not None):
+                self._waker.due(
+                    0.0
+                )  # or it waits for its time: who promotes now learns when that is
             if wish and self.starter is not None:
                 if row.state == "running":
                     self.starter.start_expected(_born_running(request, row))
@@ -244,15 +251,15 @@ class Enqueuer:
                 self._waker.due(row.due_in)
             if self._ears:
                 self._ears(events.Stored(request.id, request.task, request.queue))
-            if not entry.stored.done():
-                entry.stored.set_result(row)
+            if not caller.stored.done():
+                caller.stored.set_result(row)
         if ready:
             self._waker.ready(ready)
 
-    def _unexpect(self, batch: Sequence[_Entry], wishes: Sequence[bool]) -> None:
-        for entry, wish in zip(batch, wishes, strict=True):
+    def _unexpect(self, batch: Sequence[Caller], wishes: Sequence[bool]) -> None:
+        for caller, wish in zip(batch, wishes, strict=True):
             if wish and self.starter is not None:
-                self.starter.unexpect(entry.request)
+                self.starter.unexpect(caller.request)
 
     async def _on(self, connection: Any, requests: Sequence[Request]) -> list[UUID]:
         """Store on a caller's connection; the wake follows its commit."""
@@ -273,10 +280,3 @@ class Enqueuer:
 
 def _born_running(request: Request, row: Stored) -> Claimed:
     return Claimed(request.id, request.task, request.queue, 1, 0, row.fence, request.arguments, 0.0)
-
-
-def _fail(batch: Sequence[_Entry], error: Exception) -> None:
-    for entry in batch:
-        if not entry.stored.done():
-            entry.stored.set_exception(error)
-            entry.stored.exception()  # its caller may be gone; that is no news

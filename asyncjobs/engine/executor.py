@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,25 +24,34 @@ from uuid import UUID
 import anyio
 
 from asyncjobs import events
+from asyncjobs.engine.arguments import LargeArguments
+from asyncjobs.engine.beside import beside
 from asyncjobs.engine.claim import Claimer
 from asyncjobs.engine.due import Promoter
 from asyncjobs.engine.ears import Ears
+from asyncjobs.engine.echo import Echoes
 from asyncjobs.engine.finish import Finisher
+from asyncjobs.engine.lag import Lag
+from asyncjobs.engine.opening import Opening
 from asyncjobs.engine.poll import Poller
 from asyncjobs.engine.presence import Presence
 from asyncjobs.engine.progress import Reporter
 from asyncjobs.engine.prune import Pruner
 from asyncjobs.engine.rescue import Rescuer
 from asyncjobs.engine.run import Stop
-from asyncjobs.engine.runs import Runs
+from asyncjobs.engine.runs import ALONE_FROM, Runs
 from asyncjobs.engine.service import Troubles, keep
 from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.vitals import Vitals
 from asyncjobs.engine.wake import Local, Waker
-from asyncjobs.errors import Unavailable
+from asyncjobs.engine.watch import watched
+from asyncjobs.errors import PoolerInBetween, Unavailable
 from asyncjobs.extension import Around, Serves
 from asyncjobs.job import Claimed, JobState, Request, Stored
+from asyncjobs.postgres.answers import Answers
+from asyncjobs.postgres.bond import Bond
 from asyncjobs.postgres.ledger import Ledger, Poll
-from asyncjobs.postgres.link import Link
+from asyncjobs.seal import Keys
 from asyncjobs.task import Task
 
 log: logging.Logger = logging.getLogger("asyncjobs.executor")
@@ -59,11 +68,18 @@ class Terms:
     queues: Sequence[str] | Mapping[str, int] | None
     drain: timedelta
     max_crashes: int
+    keys: Keys = field(default_factory=Keys)
+    blocked_limit: timedelta | None = None
 
     @property
     def shares(self) -> Mapping[str, int]:
         """How many slots some queues may take at most."""
         return self.queues if isinstance(self.queues, Mapping) else {}
+
+    @property
+    def alone_from(self) -> int:
+        """From so many crashes on a suspect runs without others: one before it fails, at the latest."""
+        return max(1, min(ALONE_FROM, self.max_crashes - 1))
 
 
 class Executor(Local):
@@ -72,24 +88,35 @@ class Executor(Local):
     def __init__(
         self,
         terms: Terms,
-        make_ledger: Callable[[Executor], tuple[Link, Ledger]],
+        make_ledger: Callable[[Executor], tuple[Bond, Ledger]],
         waker: Waker,
         tasks: Callable[[], Mapping[str, Task[..., Any]]],
         arounds: Sequence[Around],
         serving: Sequence[Serves],
         ears: Ears,
         ended: Callable[[UUID], None],
+        seen_schema: Callable[[str | None], None],
     ) -> None:
         self.terms = terms
         self.troubles: Troubles = Troubles()
         self.is_draining: bool = False
         self.is_up: asyncio.Event = asyncio.Event()
+        self._has_untold = False  # what a lost link did last may not have been told
+        self.refusal: Unavailable | None = None
+        self.is_refused_for_good: asyncio.Event = asyncio.Event()
+        self.linked: Answers = Answers()
+        self.echoes: Echoes = Echoes()
+        self.lag: Lag = Lag()
         self._stopping = asyncio.Event()
         self._waker = waker
         self._ears = ears
-        self._serving = serving
+        self.extensions: Mapping[str, Callable[[], Awaitable[None]]] = {
+            f"{type(each).__name__} (extension {number})": each.serve
+            for number, each in enumerate(serving, 1)
+        }
+        self._seen_schema = seen_schema
         self._tasks = tasks
-        self.link: Link
+        self.link: Bond
         self.link, self._ledger = make_ledger(self)
         self._reporter = Reporter(self._ledger, self._process, self.doubt)
         self.runs: Runs = Runs(
@@ -99,14 +126,18 @@ class Executor(Local):
             self._ledger, self.runs, self._process, ears, ended, self._went_back
         )
         self.runs.settle = self._finisher.settle
+        self.runs.alone_from = terms.alone_from
+        self.runs.keys = terms.keys
+        self.runs.fetch = LargeArguments(self._ledger, self._process).fetch
         self._presence = Presence(self.link, self._ledger, self.runs, waker.say)
         self.runs.first_started = self._presence.look_up
+        self._opening = Opening(self.link, self._ledger, self._presence, self._open, self.is_up.set)
         self.runs.ended_late = self.link.let_go
         self._claimer = self._make_claimer()
         self.runs.slot_freed = self._claimer.slot_freed
         self._promoter = Promoter(self._ledger, waker.ready)
         self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, ears)
-        self._poller = Poller(self._ledger, self._found)
+        self._poller = Poller(self._ledger, self._found, hears=self.link.keeps_session)
         self._pruner = Pruner(self._ledger, tasks)
 
     def _make_claimer(self) -> Claimer:
@@ -125,6 +156,11 @@ class Executor(Local):
     def process_id(self) -> int | None:
         """Our row in `process`; None before the link is up for the first time."""
         return self.link.process_id
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the jobs stored here belong to another database, so that none is run; see opening.py."""
+        return self._opening.is_copy
 
     @property
     def slots(self) -> int:
@@ -157,11 +193,31 @@ class Executor(Local):
         """See to the archive once, before the first job can end."""
         await self._pruner.tend()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
+
+    @property
+    def vitals(self) -> Vitals:
+        """What tells how it is."""
+        return Vitals(
+            lag=self.lag, linked=self.linked, link=self.link, runs=self.runs,
+            claims=self._claimer, polls=self._poller, beats=self._presence, outcomes=self._finisher,
+            acting={
+                "claim": self._claimer, "poll": self._poller, "presence": self._presence,
+                "finish": self._finisher, "rescue": self._rescuer, "due": self._promoter,
+                "progress": self._reporter,
+            },
+        )  # fmt: skip
+
     async def live(self) -> None:
         """Run every service until `stop()`, then drain; to be awaited as a task of its own."""
         services = {
+            "lag": self.lag.serve,
             "link": self.link.run,
             "claim": self._claimer.serve,
+            "opening": self._opening.serve,
             "finish": self._finisher.serve,
             "presence": self._presence.serve,
             "rescue": self._rescuer.serve,
@@ -170,14 +226,16 @@ class Executor(Local):
             "prune": self._pruner.serve,
             "progress": self._reporter.serve,
         }
-        for number, each in enumerate(self._serving, 1):
-            services[f"{type(each).__name__} (extension {number})"] = each.serve
-        async with anyio.create_task_group() as group:
+        async with (
+            beside(self.extensions, self.troubles, OBEY_WITHIN),
+            anyio.create_task_group() as group,
+        ):
             for name, serve in services.items():
                 group.start_soon(keep, name, serve, self.troubles, name=f"asyncjobs {name}")
             try:
-                await self._stopping.wait()
-                await self._drain()
+                with watched(self.terms.blocked_limit, self.lag, self.runs.names):
+                    await self._stopping.wait()
+                    await self._drain()
             except Exception:
                 # Not for `keep` to start again: there is nothing to come back to.
                 log.exception("the drain failed, and ends here")
@@ -203,11 +261,10 @@ class Executor(Local):
         self.runs.end()
         overdue = self.runs.live
         if overdue:
-            names = ", ".join(sorted({run.job.task for run in overdue}))
             log.error(
                 "%d jobs cannot be stopped (%s); they keep their rows until this process ends",
                 len(overdue),
-                names,
+                ", ".join(self.runs.names()),
             )
             self.link.outlive_executor()
         else:
@@ -220,11 +277,16 @@ class Executor(Local):
         return bool(self.runs.live)
 
     async def on_up(self, *, reborn: bool) -> None:
-        """The link is up: beat before the first claim, look at the others, poll."""
+        """The link is up; what comes before the first claim is told in opening.py."""
+        self.linked.came()
         if reborn:
             self.runs.stop_all(Stop.LOST)
         self._rescuer.forget()
         self._presence.doubt()
+        self._opening.begin()
+
+    def _open(self) -> None:
+        """The generation may take jobs: look at the others, poll, claim."""
         self._rescuer.look_for_a_while()
         self._poller.poll_now()
         if not self.is_draining:
@@ -234,12 +296,18 @@ class Executor(Local):
 
     async def on_lost(self, error: Unavailable) -> None:
         """The link is gone: no claims, and a lease for what runs."""
+        self._has_untold = True
+        self.linked.failed(error)
         self._claimer.close()
-        self._presence.look_up()
+        self._presence.link_lost()
 
     async def on_refused(self, error: Unavailable) -> None:
-        """The link could not be made again, this time."""
-        self._presence.look_up()
+        """The link could not be made again, this time; a pooler in between is there the next time too."""
+        self.linked.failed(error)
+        self.refusal = error
+        if isinstance(error, PoolerInBetween):
+            self.is_refused_for_good.set()
+        self._presence.link_refused(error)
 
     def on_message(self, payload: str) -> None:
         """Another process said something."""
@@ -250,10 +318,14 @@ class Executor(Local):
                 log.warning("another process said what makes no sense: %s", error)
 
     def _understand(self, words: Mapping[str, Any]) -> None:
-        if "busy" in words:
+        if "home" in words:
+            self.adopted()
+        if "busy" in words and not self.is_copy:
             self._rescuer.is_busy(int(words["busy"]))
         if "calm" in words:
             self._rescuer.is_calm(int(words["calm"]))
+        if "echo" in words:
+            self.echoes.heard(str(words["echo"]))
         if "hello" in words:
             self._presence.announce()
         if "stop" in words and words.get("process") == self.process_id:
@@ -262,26 +334,40 @@ class Executor(Local):
     # What a wake does here (Local).
 
     def serves(self, queue: str, jobs: int) -> bool:
-        """Whether we would take so many jobs of this queue right now."""
-        return self._is_taking and self._claimer.serves(queue) and self.runs.slots.free >= jobs
+        """Whether we would surely take so many jobs of this queue right now, whatever they are."""
+        if not self._is_taking or not self._claimer.serves(queue) or self.runs.left_alone():
+            return False
+        return self.runs.slots.free >= jobs
 
     def ready(self, queues: Iterable[str]) -> None:
         """Jobs of these queues are ready."""
         self._claimer.heard_of(queues)
 
+    def others_may_run(self) -> None:
+        """Jobs were ready for everybody: another process may be running them."""
+        if self._claimer.is_open:
+            self._rescuer.look_for_a_moment()
+
     def due(self, seconds: float) -> None:
         """A job will be due then."""
-        self._promoter.due(seconds)
+        if not self.is_copy:
+            self._promoter.due(seconds)
 
     def stop_job(self, id: UUID) -> None:
         """Somebody asked to cancel this job of ours."""
         self.runs.stop([id], Stop.ASKED)
 
+    def adopted(self) -> None:
+        """Somebody has said that this database is the one that its jobs belong to."""
+        self._opening.begin()
+
     # What enqueues ask (Starter).
 
     def expect(self, request: Request) -> bool:
         """Reserve a slot for a direct start, if it could start here and now."""
-        if not self._is_taking or request.delay > 0 or request.run_at is not None:
+        if not (self._is_taking and self.link.keeps_session):
+            return False
+        if request.delay > 0 or request.run_at is not None:
             return False
         if not self._claimer.serves(request.queue):
             return False
@@ -305,7 +391,7 @@ class Executor(Local):
         process = (self._process(), self.link.generation)
         served = sorted({*self._claimer.queues, *(request.queue for request in requests)})
         return await self._ledger.enqueue_and_start(
-            requests, wishes, process, served, self.runs.unknown_tasks()
+            requests, wishes, process, served, self.runs.left_alone()
         )
 
     @property
@@ -332,8 +418,17 @@ class Executor(Local):
 
     def _found(self, poll: Poll) -> None:
         """What the safety poll found."""
+        self._seen_schema(poll.migration)
+        if self.is_copy:
+            return
+        self._claimer.found(poll.ready_in)
         if poll.ready_in:
             self.ready(poll.ready_in)
+            if self._has_untold:
+                # A rescue or a promotion may have been done whose answer went with the link: then these jobs
+                # are ready, perhaps for others alone, and nobody has told them.
+                self._waker.ready(dict.fromkeys(poll.ready_in, 1), everywhere=True)
+        self._has_untold = False
         if poll.due_in is not None:
             self.due(poll.due_in)
         if poll.others_run:

@@ -6,6 +6,9 @@ a busy one hundreds together. The shared statement waits for nobody: a row that 
 own open transaction, somebody's edit) is answered 'locked' and tried again by itself, a little later. It
 never fails as a whole either: when Postgres refuses a batch, it is halved until the culprit stands alone.
 
+When the pool has taken nothing for longer than a lease lasts, and the link is there, outcomes go on the
+link: else a process would be alive by its lock and hold jobs that have long ended.
+
 When an answer is lost the batch is sent again. That is harmless: the fence lets only one of the two
 through, and the archive remembers under which fence it took a row, so the second is told 'recorded'.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -21,18 +25,22 @@ from uuid import UUID
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.ears import Ears
+from asyncjobs.engine.run import Run
 from asyncjobs.engine.runs import Runs
 from asyncjobs.engine.story import one_line
 from asyncjobs.errors import Unavailable
 from asyncjobs.job import JobState, Outcome, Settled
+from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.failures import InDoubt, Refused
 from asyncjobs.postgres.ledger import Ledger, Recorded
 
 log: logging.Logger = logging.getLogger("asyncjobs.finish")
 
-BATCH = 500
+BATCH = 500  # outcomes
+BATCH_CHARACTERS = 4_000_000  # of results, or one that is longer
 AGAIN_AFTER = 0.05  # seconds, when a row was locked
 REDIAL_AFTER = 0.5  # seconds, when Postgres did not answer
+BY_LINK_AFTER = 20.0  # seconds in which the pool took nothing
 
 
 class Finisher:
@@ -57,6 +65,9 @@ class Finisher:
         self._locked: list[tuple[int, Settled]] = []
         self._in_flight = 0
         self._bell = Bell()
+        self.answers: Answers = Answers()
+        self.behind_since: float | None = None
+        """Since when nothing could be recorded though there was something (`time.monotonic()`)."""
         self._all_recorded = asyncio.Event()
         self._all_recorded.set()
 
@@ -67,6 +78,8 @@ class Finisher:
         """Take an outcome; it is recorded as soon as Postgres lets us."""
         # Under which process it ran, not as which we may have come back since.
         self._waiting.append((self._process(), settled))
+        if self.behind_since is None:
+            self.behind_since = time.monotonic()
         self._all_recorded.clear()
         self._bell.ring()
 
@@ -79,7 +92,13 @@ class Finisher:
             while self._waiting:
                 await self._record_next()
             if not self._locked:
+                self.behind_since = None
                 self._all_recorded.set()
+
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens for outcomes."""
+        return self._bell.left_at
 
     async def flush(self) -> None:
         """Wait until everything that was settled is recorded."""
@@ -88,8 +107,11 @@ class Finisher:
     async def _record_next(self) -> None:
         process = self._waiting[0][0]
         batch: list[Settled] = []
-        while self._waiting and len(batch) < BATCH and self._waiting[0][0] == process:
-            batch.append(self._waiting.popleft()[1])
+        room = BATCH_CHARACTERS
+        while self._waiting and len(batch) < BATCH and self._waiting[0][0] == process and room > 0:
+            settled = self._waiting.popleft()[1]
+            batch.append(settled)
+            room -= len(settled.outcome.result or "")
         self._in_flight = len(batch)
         try:
             await self._record(process, batch)
@@ -101,18 +123,23 @@ class Finisher:
             self._in_flight = 0
 
     async def _record(self, process: int, batch: Sequence[Settled]) -> None:
-        in_doubt = False
+        in_doubt, on_link, since = False, False, time.monotonic()
         while True:
             try:
-                answers = await self._ledger.finish(process, batch)
+                answers = await self._ledger.finish(process, batch, on_link=on_link)
             except Unavailable as error:
                 if isinstance(error, Refused) and error.blames_the_row:
                     await self._halve(process, batch, error)
                     return
                 in_doubt = in_doubt or isinstance(error, InDoubt)
                 log.warning("%d outcomes wait for Postgres: %s", len(batch), error)
+                self.answers.failed(error)
+                on_link = not on_link and time.monotonic() - since > BY_LINK_AFTER  # by turns
                 await asyncio.sleep(REDIAL_AFTER)
+                self._bell.still_acts()
             else:
+                self.answers.came()
+                self._bell.still_acts()
                 self._take(process, batch, answers, in_doubt=in_doubt)
                 return
 
@@ -138,6 +165,8 @@ class Finisher:
         self, process: int, batch: Sequence[Settled], answers: Sequence[Recorded], *, in_doubt: bool
     ) -> None:
         by_id = {answer.id: answer for answer in answers}
+        if any(answer.answer != "locked" for answer in answers):
+            self.behind_since = time.monotonic()
         for settled in batch:
             answer = by_id[settled.id]
             if answer.answer == "locked":
@@ -146,14 +175,20 @@ class Finisher:
             run = self._runs.forget(settled.id, settled.fence)
             if answer.answer == "recorded":
                 state = JobState(answer.state) if answer.state else settled.outcome.state
-                if not state.is_final and settled.outcome.story != "cancelled":
-                    queue = run.job.queue if run else ""
-                    self._went_back(queue, state, settled.outcome.delay)
+                self._see_off(run, state, settled)
                 if run is not None:
                     self._tell(run.job.task, run.job.queue, run.job.attempt, settled, state)
-            elif run is not None and not (in_doubt and _leaves_no_trace(settled)):
+            elif in_doubt and _leaves_no_trace(settled):
+                # It was the first try, most probably: then nobody knows yet that the job waits again.
+                self._see_off(run, settled.outcome.state, settled)
+            elif run is not None:
                 self._ears(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
         self._runs.slot_freed()  # the claimer may wait for us to catch up
+
+    def _see_off(self, run: Run | None, state: JobState, settled: Settled) -> None:
+        """A job that is not finished waits again: whoever may take it next is told."""
+        if not state.is_final and settled.outcome.story != "cancelled":
+            self._went_back(run.job.queue if run else "", state, settled.outcome.delay)
 
     def _tell(self, task: str, queue: str, attempt: int, settled: Settled, state: JobState) -> None:
         if state.is_final:

@@ -14,19 +14,20 @@ class Ids:
     """
     Makes UUIDv7 (RFC 9562), in order within one process.
 
-    `ahead` is how many milliseconds the server's clock is ahead of this machine's: ids prune archive days
-    and order pages, so a client whose clock is an hour off must not show in them. The twelve bits after
-    the milliseconds count within one of them (method 1 of the RFC's section 6.2).
+    `now` is the server's time, in milliseconds since 1970. From there on this counts by a clock that nobody
+    sets: ids prune archive days and order pages, so neither a client whose clock is an hour off nor one
+    whose clock is put right while it runs may show in them. The twelve bits after the milliseconds count
+    within one of them (method 1 of the RFC's section 6.2).
     """
 
-    def __init__(self, ahead: int = 0) -> None:
-        self._ahead = ahead
+    def __init__(self, now: int) -> None:
+        self._epoch = now - passed()
         self._last = 0
         self._count = 0
 
     def next(self) -> UUID:
         """Make one."""
-        now = time.time_ns() // 1_000_000 + self._ahead
+        now = passed() + self._epoch
         if now > self._last:
             self._last, self._count = now, secrets.randbits(8)
         else:
@@ -35,3 +36,11 @@ class Ids:
                 self._last, self._count = self._last + 1, 0
         low = (self._count << 64) | _VARIANT | secrets.randbits(62)
         return UUID(int=(self._last << 80) | _VERSION | low)
+
+
+def passed() -> int:
+    """Milliseconds of a clock that is never set, and that goes on while the machine is suspended."""
+    return time.clock_gettime_ns(_CLOCK) // 1_000_000
+
+
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -4,9 +4,12 @@ Presence: are we alive, in the eyes of Postgres, and what does it think we run?
 The lock tells life, and it lives on the link. What may go wrong between it and us, and who acts when:
 
     beat             every 5 s while jobs run, and at once after any doubt; its answer within 4 s
-    link lost        a lease of 20 s is written through the pool; rescue honours it, we renew it
-    no lease either  refused by a server that stops or starts: run on, a new life is coming, and a young
-                     life rescues nobody without proof of death. Anything else: cancel all, at once
+    link lost        a lease of 20 s is written through the pool; rescue honours it, we renew it every 5 s.
+                     The first must be there in 0.6 s: the others look twice, a second apart, and then rescue.
+                     A renewal may fail, and is tried again, as long as the last lease is younger than 14 s
+    no lease either  pool or link refused by a server that stops or starts, with no proxy in between that
+                     would say so in its place: run on, a new life is coming, and a young life rescues
+                     nobody without proof of death. Anything else: cancel all, at once
     silence          cancelled by 14 s after the last answered statement was sent
     server           drops a silent link at 20 s, and with it our lock
 
@@ -27,23 +30,30 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 
 from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.run import Stop
 from asyncjobs.engine.runs import Runs
 from asyncjobs.errors import Unavailable
+from asyncjobs.postgres.answers import Answers
+from asyncjobs.postgres.bond import Bond
 from asyncjobs.postgres.failures import InDoubt, NoAnswer, Unreachable
 from asyncjobs.postgres.ledger import Ledger
-from asyncjobs.postgres.link import Link
+from asyncjobs.postgres.patience import patience
 
 log: logging.Logger = logging.getLogger("asyncjobs.presence")
 
 BEAT = 5.0  # seconds
 LEASE = 20.0  # seconds
-LEASE_ANSWER_WITHIN = 3.0  # seconds
+ASK_AGAIN_AFTER = 0.05  # seconds
+LEASE_ANSWER_WITHIN = 0.6  # seconds; others may rescue a second after the lock is gone
+LISTEN_FOR = 0.1  # seconds more, if our loop was blocked
 CANCEL_BY = 14.0  # seconds after the last answered statement was sent
 DOUBT_FOR = 40.0  # seconds: a statement in doubt may commit until the server gives it up, at 30
-BUSY_AFTER = 1.0  # seconds that a job has run
+BUSY_AFTER = 1.0  # seconds of work
+REST_AFTER = 2.0  # seconds without work
 TICK = 1.0  # seconds
 
 
@@ -52,7 +62,7 @@ class Presence:
 
     def __init__(
         self,
-        link: Link,
+        link: Bond,
         ledger: Ledger,
         runs: Runs,
         say: Callable[..., None],
@@ -67,15 +77,28 @@ class Presence:
         self._is_draining = False
         self._drained_in = (0, 0)  # process and generation that have said so
         self.said_draining: asyncio.Event = asyncio.Event()
+        self.answers: Answers = Answers()
         self._busy = False
+        self._at_work_since: float | None = None
+        self._worked_at = 0.0
         self._last_beat = 0.0
-        self._last_lease = 0.0
+        self._last_lease = -inf  # when it was asked for last (`time.monotonic()`)
+        self._leased_at = -inf  # when the one was asked for that we have
+        self._link_said = asyncio.Event()
+        self._link_stops = False
+        self._answered = asyncio.Event()
 
     def doubt(self) -> None:
         """Something may be ours that we do not know of: beat now."""
         self._is_doubtful = True
         self._doubt_until = time.monotonic() + DOUBT_FOR
         self._bell.ring()
+
+    async def agreed(self) -> None:
+        """Beat, and come back when Postgres has answered: what it thinks is ours is known here, or goes back."""
+        self._answered.clear()
+        self.doubt()
+        await self._answered.wait()
 
     def drain(self) -> None:
         """We start nothing more: say so now, and again in each generation."""
@@ -86,6 +109,24 @@ class Presence:
         """The link went, or came, or the first job started."""
         self._bell.ring()
 
+    def link_lost(self) -> None:
+        """The link is gone, and nobody knows why yet; what it found of a lease it has ended."""
+        self._link_said.clear()
+        self._link_stops = False
+        self._last_lease = self._leased_at = -inf
+        self._bell.ring()
+
+    def link_refused(self, error: Unavailable) -> None:
+        """It could not be made again, this time."""
+        self._link_stops = isinstance(error, Unreachable) and error.is_stopping
+        self._link_said.set()
+        self._bell.ring()
+
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens."""
+        return self._bell.left_at
+
     def announce(self) -> None:
         """Somebody is new here: say again that we are busy, if we are."""
         if self._busy:
@@ -94,11 +135,11 @@ class Presence:
     async def serve(self) -> None:
         """Beat while jobs run and after every doubt; say busy and calm; keep the budgets."""
         while True:
-            await self._bell.heard(TICK if self._has_reason or self._busy else None)
+            await self._bell.heard(TICK if self._has_reason or self._at_work_since else None)
             if not self._link.is_up:
                 await self._without_link()
                 continue
-            self._last_lease = 0.0
+            self._last_lease = -inf
             if self._is_draining:
                 await self._say_draining()
             self._tell_pace()
@@ -120,7 +161,7 @@ class Presence:
 
     @property
     def _has_reason(self) -> bool:
-        return bool(len(self._runs)) or time.monotonic() < self._doubt_until
+        return bool(len(self._runs)) or self._is_doubtful or time.monotonic() < self._doubt_until
 
     async def beat(self) -> None:
         """Ask once what is ours, and settle the differences."""
@@ -131,8 +172,10 @@ class Presence:
             rows = await self._ledger.beat()
         except NoAnswer as error:
             log.warning("no answer to the beat: %s", error)
+            self.answers.failed(error)
             self._is_doubtful = True
             return
+        self.answers.came()
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
             if not self._runs.knows(row.id, row.fence):
@@ -148,6 +191,7 @@ class Presence:
         if gone:
             log.warning("%d runs are not ours any more and are cancelled", len(gone))
             self._runs.stop(gone, Stop.LOST)
+        self._answered.set()
 
     def reborn(self) -> None:
         """We were buried: whatever we still run is somebody else's."""
@@ -160,36 +204,67 @@ class Presence:
             return
         self._last_lease = now
         try:
-            async with asyncio.timeout(LEASE_ANSWER_WITHIN):
+            async with patience(LEASE_ANSWER_WITHIN, LISTEN_FOR):
                 leased = await self._lease()
-        except Unreachable as refusal:
-            if refusal.is_stopping:
-                log.warning("Postgres stops or starts; what runs here goes on")
-            else:
-                self._cut_off(refusal)
         except (Unavailable, TimeoutError) as error:
-            self._cut_off(error)
+            if await self._server_stops(error, until=now + LEASE_ANSWER_WITHIN):
+                log.warning("Postgres stops or starts; what runs here goes on")
+            elif time.monotonic() - self._leased_at < CANCEL_BY:
+                log.warning("the lease is not renewed, and not over either: %s", _told(error))
+                self._last_lease = -inf
+            elif not self._link.is_up:
+                self._cut_off(error)
         else:
+            self._leased_at = now
             if not leased:
                 self._runs.stop_all(Stop.LOST)
 
+    async def _server_stops(self, error: Exception, until: float) -> bool:
+        """Whether the server itself said no: to the pool, or, where a pooler hides it from that, to the link."""
+        if isinstance(error, Unreachable) and error.is_stopping:
+            return True
+        with suppress(TimeoutError):
+            async with patience(max(0.0, until - time.monotonic()), LISTEN_FOR):
+                await self._link_said.wait()
+        return self._link_stops
+
     async def _lease(self) -> bool:
+        """Ask until there is an answer, or the server's own no; whoever calls this has little patience."""
         process = self._link.process_id
         assert process is not None
-        try:
-            return await self._ledger.lease(process, LEASE)
-        except InDoubt:
-            # A pooled connection may not have heard yet that it is closed; the next one is new.
-            return await self._ledger.lease(process, LEASE)
+        while True:
+            try:
+                return await self._ledger.lease(process, LEASE)
+            except InDoubt:
+                continue  # a pooled connection may not have heard yet that it is closed; the next one is new
+            except Unreachable as error:
+                # A server in the middle of a crash hangs up on whoever connects, before it says that it stops.
+                if error.is_stopping:
+                    raise
+                await asyncio.sleep(ASK_AGAIN_AFTER)
 
     def _cut_off(self, error: Exception) -> None:
         if self._runs.live:
-            log.error("cut off from Postgres, so what runs here is cancelled: %s", error)
+            log.error("cut off from Postgres, so what runs here is cancelled: %s", _told(error))
         self._runs.stop_all(Stop.CUT_OFF)
 
     def _tell_pace(self) -> None:
-        """Others look at us each second only while we say that we hold something for long."""
-        busy = self._runs.oldest > BUSY_AFTER
+        """
+        Others look at us each second only while we say that we are at work for long.
+
+        At work is who holds one job for long, and who runs many short ones: what counts is what a death would hit.
+        """
+        now = time.monotonic()
+        if self._runs.live:
+            self._worked_at = now
+            self._at_work_since = self._at_work_since or now
+        elif now - self._worked_at > REST_AFTER:
+            self._at_work_since = None
+        busy = self._at_work_since is not None and now - self._at_work_since > BUSY_AFTER
         if busy != self._busy:
             self._busy = busy
             self._say(**{"busy" if busy else "calm": self._link.process_id})
+
+
+def _told(error: Exception) -> str:
+    return "there was no lease in time" if isinstance(error, TimeoutError) else str(error)

@@ -55,6 +55,11 @@ class Reporter:
         else:
             self._loop.call_soon_threadsafe(self._take, job.id, job.fence, fraction, note)
 
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens for reports."""
+        return self._bell.left_at
+
     async def serve(self) -> None:
         """Store what was reported."""
         while True:

@@ -40,12 +40,9 @@ class Pruner:
     async def tend(self) -> None:
         """Tend it once."""
         self._pause = BUSY_AGAIN_AFTER
-        kept = {KEEP_DAYS, KEEP_FAILED_DAYS}
-        for task in self._tasks().values():
-            kept |= {task.keep_days(JobState.SUCCEEDED), task.keep_days(JobState.FAILED)}
-        kept.discard(0)
+        kept = days_kept(self._tasks())
         try:
-            deeds = await self._ledger.tend(sorted(kept), max(kept))
+            deeds = await self._ledger.tend(kept, kept[-1])
         except NoAnswer as error:
             log.warning("the archive was not tended: %s", error)
             return
@@ -55,3 +52,11 @@ class Pruner:
             )
         if not any(deed == "busy" for _, deed in deeds):
             self._pause = EVERY * random.uniform(0.9, 1.1)
+
+
+def days_kept(tasks: Mapping[str, Task[..., Any]]) -> list[int]:
+    """Give, in order, for how many days finished jobs of these tasks are kept, where they are kept at all."""
+    kept = {KEEP_DAYS, KEEP_FAILED_DAYS}
+    for task in tasks.values():
+        kept |= {task.keep_days(JobState.SUCCEEDED), task.keep_days(JobState.FAILED)}
+    return sorted(kept - {0})

@@ -8,10 +8,12 @@ us but asks again, with everything held.
 
 In a life of the server younger than twenty seconds nobody's lock has come back yet. There we act only on
 proof: a process that ran on this very machine, and whose pid is gone. That proof is also what lets a
-restarted single process take its own former jobs at once.
+restarted single process take its own former jobs at once, and it is stronger than a lease, which speaks for
+the dead until it ends.
 
-Looking costs a statement a second, so it is done only when there is a reason: somebody said that it holds
-a job for long; or, for a few seconds, the safety poll saw others' running jobs, or we have just come up.
+Looking costs a statement a second, so it is done only when there is a reason: somebody said that it is at
+work for long, or works under a lease, which ends without a word; or, for a few seconds, the safety poll saw others' running jobs, or we have just come up, or
+jobs were ready that somebody else may have taken. (Whoever dies in its first second of work has said nothing.)
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ log: logging.Logger = logging.getLogger("asyncjobs.rescue")
 SECOND_LOOK_AFTER = 1.0  # seconds
 YOUNG_LIFE = 20.0  # seconds
 WHILE = 5.0  # seconds
+MOMENT = 3.0  # seconds: who lives as long says itself that it is busy
 
 Seen = dict[tuple[int, int | None], float]
 
@@ -56,6 +59,7 @@ class Rescuer:
         self._bell = Bell()
         self._busy: set[int] = set()
         self._seen: Seen = {}
+        self._sees_leases = False
         self._watch_until = 0.0
 
     def look_for_a_while(self) -> None:
@@ -63,8 +67,15 @@ class Rescuer:
         self._watch_until = time.monotonic() + WHILE
         self._bell.ring()
 
+    def look_for_a_moment(self) -> None:
+        """Somebody else may have begun something: watch until it would have said so."""
+        # No ring while we watch: words come twenty times a second, looks do not.
+        if not self._is_watching:
+            self._bell.ring()
+        self._watch_until = max(self._watch_until, time.monotonic() + MOMENT)
+
     def is_busy(self, process: int) -> None:
-        """That process holds a job for long: watch it."""
+        """That process is at work for long: watch it."""
         self._busy.add(process)
         self._bell.ring()
 
@@ -76,35 +87,53 @@ class Rescuer:
         """The safety poll saw nobody else run anything."""
         self._busy.clear()
 
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while it listens."""
+        return self._bell.left_at
+
     def forget(self) -> None:
-        """Our link is new: what was seen on the former one does not count."""
-        self._seen = {}
+        """Our link is new: what was seen, or heard, on the former one does not count."""
+        self._seen, self._sees_leases = {}, False
+        self._busy.clear()
+        self._watch_until = 0.0
 
     async def serve(self) -> None:
         """Look each second while there is a reason."""
         while True:
-            watching = self._busy or self._seen or time.monotonic() < self._watch_until
-            await self._bell.heard(SECOND_LOOK_AFTER if watching else None)
+            await self._bell.heard(SECOND_LOOK_AFTER if self._is_watching else None)
             try:
                 await self._look()
             except NoAnswer as error:
                 self._seen = {}
                 log.info("no look at the others: %s", error)
 
+    @property
+    def _is_watching(self) -> bool:
+        reasons = self._busy or self._seen or self._sees_leases
+        return bool(reasons) or time.monotonic() < self._watch_until
+
     async def _look(self) -> None:
         now = time.monotonic()
         seen: Seen = {}
+        leased = False
         for silent in await self._ledger.look():
+            self._bell.still_acts()
+            if silent.is_leased and not self._is_dead(silent, 0.0):
+                leased = True
+                continue
             key = (silent.id, silent.generation)
             first = self._seen.get(key, now)
             if self._is_dead(silent, now - first) and await self._rescue(silent):
                 continue
             seen[key] = first
-        self._seen = seen
+        self._seen, self._sees_leases = seen, leased
 
     def _is_dead(self, silent: Silent, seen_for: float) -> bool:
         if is_provably_dead(silent.machine, silent.pid, silent.pid_started):
             return True
+        if silent.is_leased:
+            return False
         if silent.generation is None:
             return True  # it has ended, or nobody knows it: rescue.sql asks again
         if silent.of_an_earlier_life and silent.life_age < YOUNG_LIFE:

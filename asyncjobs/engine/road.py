@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from asyncjobs.engine.enqueue import Enqueuer
@@ -14,10 +15,16 @@ from asyncjobs.engine.ids import Ids
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import JobCancelled, JobFailed, JobNotFound, NotConnected, ResultTimeout
 from asyncjobs.job import JobState, Request, Snapshot
+from asyncjobs.postgres.failures import NotNow
 from asyncjobs.postgres.ledger import Ending, Enqueues
+from asyncjobs.seal import Keys, Place, is_sealed
 from asyncjobs.task import Job, Task
 
 ASK_AGAIN_AFTER = (0.05, 1.0)  # seconds: at first, and at most
+FREE_WITHIN = 2.0  # seconds
+FREE_AGAIN_AFTER = 0.05  # seconds
+
+T = TypeVar("T")
 
 
 class OpenRoad:
@@ -30,12 +37,14 @@ class OpenRoad:
         waker: Waker,
         ids: Ids,
         tasks: Callable[[], Mapping[str, Task[..., Any]]],
+        keys: Keys,
     ) -> None:
         self._ledger = ledger
         self._enqueuer = enqueuer
         self._waker = waker
         self._ids = ids
         self._tasks = tasks
+        self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._ended_here: dict[UUID, list[asyncio.Future[None]]] = {}
 
@@ -47,7 +56,7 @@ class OpenRoad:
     async def get(self, id: UUID) -> Snapshot:
         """Give a job as it is now."""
         self._check_loop("get a job")
-        return await self._ledger.snapshot(id)
+        return await self._ledger.snapshot(id, self._mask)
 
     async def state(self, id: UUID) -> JobState:
         """Tell where a job stands."""
@@ -65,7 +74,9 @@ class OpenRoad:
             except TimeoutError:
                 raise ResultTimeout(id, timeout or timedelta(0)) from None
         if ending.state is JobState.SUCCEEDED:
-            return ending.result
+            if ending.result is None:
+                return None
+            return self._keys.open(ending.result, Place("result", ending.task, id))
         if ending.state is JobState.CANCELLED:
             raise JobCancelled(id, ending.task, ending.error)
         raise JobFailed(id, ending.task, ending.error or "", ending.traceback)
@@ -73,7 +84,8 @@ class OpenRoad:
     async def cancel(self, id: UUID) -> bool:
         """Cancel a job that has not finished."""
         self._check_loop("cancel")
-        done = await self._ledger.cancel(id, await self._keep_days(id), "cancelled before it ran")
+        days = await self._keep_days(id)
+        done = await _when_free(lambda: self._ledger.cancel(id, days, "cancelled before it ran"))
         if done is not None and done[1] is not None and done[0] == "asked":
             self._ask_to_stop(id, done[1])
         return done is not None
@@ -81,7 +93,7 @@ class OpenRoad:
     async def retry(self, id: UUID) -> bool:
         """Make a failed, cancelled or waiting job ready."""
         self._check_loop("retry")
-        queue = await self._ledger.retry(id)
+        queue = await _when_free(lambda: self._ledger.retry(id))
         if queue is not None:
             self._waker.ready({queue: 1})
         return queue is not None
@@ -89,10 +101,17 @@ class OpenRoad:
     async def delete(self, id: UUID) -> bool:
         """Forget a job; one that runs is asked to stop."""
         self._check_loop("delete")
-        done = await self._ledger.delete(id)
+        done = await _when_free(lambda: self._ledger.delete(id))
         if done is not None and done[1] is not None:
             self._ask_to_stop(id, done[1])
         return done is not None
+
+    async def adopt(self) -> None:
+        """Say that this database is the one that its jobs belong to; who waits for that hears it."""
+        self._check_loop("adopt")
+        await self._ledger.adopt()
+        self._waker.local.adopted()
+        self._waker.say(home=True)
 
     def ended(self, id: UUID) -> None:
         """A job ended here: wake those who wait for it."""
@@ -135,15 +154,26 @@ class OpenRoad:
 
     def _request(self, job: Job[Any]) -> Request:
         task, options = job.task, job.options
+        id, arguments = self._ids.next(), job.arguments
+        extra = None if job.shown is None else f'{{"shown": {job.shown}}}'
+        if task.is_sealed:
+            arguments = self._keys.seal(arguments, Place("arguments", task.name, id))
+            extra = f'{{"key": "{self._keys.newest}"}}'
         return Request(
-            self._ids.next(),
+            id,
             task.name,
             task.queue if options.queue is None else options.queue,
             task.priority if options.priority is None else options.priority,
-            job.arguments,
+            arguments,
             options.run_at,
             0.0 if options.delay is None else options.delay.total_seconds(),
+            extra,
         )
+
+    def _mask(self, name: str, arguments: str) -> str | None:
+        """Give what may be shown of arguments that were stored without saying it; None: that is all."""
+        task = self._tasks().get(name)
+        return None if task is None or is_sealed(arguments) else task.codec.mask(arguments)
 
     def _check_loop(self, wanted: str) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -152,3 +182,19 @@ class OpenRoad:
                 "jobs is connected in another event loop; from a thread of it, use "
                 "anyio.from_thread.run(task.enqueue, …)",
             )
+
+
+async def _when_free(act: Callable[[], Awaitable[T]]) -> T:
+    """
+    Act on a job that somebody else may hold: ask again, and leave the pool to others in between.
+
+    Raises NotNow when it is still held.
+    """
+    give_up_at = time.monotonic() + FREE_WITHIN
+    while True:
+        try:
+            return await act()
+        except NotNow:
+            if time.monotonic() >= give_up_at:
+                raise
+        await asyncio.sleep(FREE_AGAIN_AFTER)

@@ -14,13 +14,16 @@ import anyio
 from asyncjobs import events
 from asyncjobs.current import Teller
 from asyncjobs.engine.ears import Ears
-from asyncjobs.engine.run import Run, Stop, given_up
+from asyncjobs.engine.run import Fetch, Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
 from asyncjobs.extension import Around
 from asyncjobs.job import Claimed, JobState, Outcome, Settled
+from asyncjobs.seal import Keys
 from asyncjobs.task import Task
 
 log: logging.Logger = logging.getLogger("asyncjobs.run")
+
+ALONE_FROM = 2  # crashes
 
 Settle = Callable[[Settled], None]
 
@@ -60,6 +63,9 @@ class Runs:
         self._bodies: set[asyncio.Task[None]] = set()
         self._closing: Stop | None = None
         self._is_over = False
+        self.alone_from: int = ALONE_FROM
+        self.keys: Keys = Keys()
+        self.fetch: Fetch = _nothing
         self.settle: Settle = lambda settled: None
         self.first_started: Callable[[], None] = lambda: None
         self.slot_freed: Callable[[], None] = lambda: None
@@ -93,6 +99,10 @@ class Runs:
             self.unknown -= self._tasks().keys()
         return sorted(self.unknown)
 
+    def left_alone(self) -> list[str]:
+        """Give what the claim leaves where it is: tasks that nobody here knows, and keys that are not here."""
+        return [*self.unknown_tasks(), *sorted(self.keys.missing)]
+
     def get(self, id: UUID) -> Run | None:
         """Give the run of this job whose body has not ended."""
         return self._live_by_id.get(id)
@@ -102,16 +112,37 @@ class Runs:
         """Those whose body has not ended."""
         return list(self._live_by_id.values())
 
+    def names(self) -> list[str]:
+        """Name the tasks of those; any thread may ask."""
+        return sorted({run.job.task for run in self.live})
+
     @property
-    def suspects(self) -> int:
-        """How many of them were running when a process died."""
-        return sum(1 for run in self._live_by_id.values() if run.job.crashes)
+    def room_for_suspects(self) -> tuple[int, int]:
+        """
+        From so many crashes on, so many more suspects may run here.
+
+        One death proves little, mostly it was no job's fault: whatever ran there goes on at once. Who has
+        seen more of them runs with no other suspect beside it, so that the next death names the guilty.
+        """
+        most = max((run.job.crashes for run in self._live_by_id.values()), default=0)
+        return (1, 0) if most >= self.alone_from else (self.alone_from, int(most == 0))
 
     @property
     def oldest(self) -> float:
         """How long the oldest body has been running, in seconds."""
         now = time.monotonic()
-        return max((now - run.began for run in self._live_by_id.values()), default=0.0)
+        return max((now - run.began for run in self.live), default=0.0)
+
+    @property
+    def lost_slots(self) -> int:
+        """How many slots are taken for nothing: none, at any turn of the loop."""
+        return self.slots.busy - len(self._live_by_id) - len(self._expected)
+
+    def overdue(self, seconds: float, now: float) -> int:
+        """How many were told to stop so long ago, and have not."""
+        return sum(
+            1 for run in self.live if run.told_at is not None and now - run.told_at > seconds
+        )
 
     def expect(self, id: UUID, task: str, queue: str) -> bool:
         """Reserve a slot for a direct start; False when there is none, or the task is not known here."""
@@ -147,7 +178,7 @@ class Runs:
             log.warning("job %s came too late to be run here; others will take it", job.id)
             self._give(job.queue)
             return
-        run = self._live_by_id[job.id] = Run(job, task, self._teller)
+        run = self._live_by_id[job.id] = Run(job, task, self._teller, self.keys)
         if self._closing is not None:
             run.ask_to_stop(self._closing)  # it goes back without having run
         if len(self._live_by_id) == 1:
@@ -164,7 +195,7 @@ class Runs:
             self._ears(events.Started(job.id, job.task, job.queue, job.attempt))
         began = time.perf_counter()
         try:
-            outcome = await run.perform(self._arounds, self._threads)
+            outcome = await run.perform(self._arounds, self._threads, self.fetch)
         except Exception as error:  # a bug of ours must not keep the slot and the row for ever
             log.exception("job %s was not run properly", job.id)
             outcome = given_up(error)
@@ -234,3 +265,7 @@ class Runs:
     def _give(self, queue: str) -> None:
         self.slots.give(queue)
         self.slot_freed()
+
+
+async def _nothing(job: Claimed) -> str | None:
+    return None

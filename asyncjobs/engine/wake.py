@@ -36,11 +36,17 @@ class Local:
     def ready(self, queues: Iterable[str]) -> None:
         """Jobs of these queues are ready."""
 
+    def others_may_run(self) -> None:
+        """Jobs were ready for everybody: another process may be running them."""
+
     def due(self, seconds: float) -> None:
         """A job will be due then."""
 
     def stop_job(self, id: UUID) -> None:
         """Somebody asked to cancel this job of ours."""
+
+    def adopted(self) -> None:
+        """Somebody has said that this database is the one that its jobs belong to."""
 
 
 class Waker:
@@ -87,6 +93,11 @@ class Waker:
         self._all_said.clear()
         self._bell.ring()
 
+    @property
+    def acts_since(self) -> float | None:
+        """When it last came along (`time.monotonic()`); None while there is nothing to say."""
+        return self._bell.left_at
+
     async def serve(self) -> None:
         """Send what there is to say, then pause; what came in the pause is said at its end."""
         while True:
@@ -109,6 +120,7 @@ class Waker:
         try:
             for payload in _portions(self.me(), sayings):
                 await self._ledger.notify(self._channel, payload)
+                self._bell.still_acts()
         except NoAnswer as error:
             log.info("could not wake the others yet: %s", error)
             self._ready |= ready
@@ -120,6 +132,10 @@ class Waker:
             if not (self._ready or self._words or self._due):
                 self._all_said.set()
 
+    async def notify(self, payload: str) -> None:
+        """Send this now, whatever else there is to say; raises Unavailable."""
+        await self._ledger.notify(self._channel, payload)
+
     def hear(self, payload: str) -> list[dict[str, Any]]:
         """Act on what another process said; gives the words that are for others to understand."""
         try:
@@ -128,6 +144,7 @@ class Waker:
                 return []
             if message.get("ready"):
                 self.local.ready(map(str, message["ready"]))
+                self.local.others_may_run()
             if message.get("due") is not None:
                 self.local.due(float(message["due"]))
             return [dict(words) for words in message.get("words", [])]

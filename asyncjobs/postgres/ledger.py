@@ -19,15 +19,19 @@ from asyncjobs.job import (
     Snapshot,
     Stored,
 )
-from asyncjobs.postgres.database import Database, Row, answer, answer_in_callers
+from asyncjobs.postgres.bond import Bond
+from asyncjobs.postgres.callers import answer_in_callers
+from asyncjobs.postgres.database import Database
 from asyncjobs.postgres.failures import Refused
-from asyncjobs.postgres.link import Link
-from asyncjobs.postgres.statements import Statements, into_spill
+from asyncjobs.postgres.statements import Row, Statements, into_spill
 
 ENQUEUE_ANSWER_WITHIN = 5.0  # seconds; a resend follows, within the caller's patience
-RESEND_WITHIN = 5.0  # seconds for each statement of a resend
+RESEND_WITHIN = 8.0  # seconds for a whole resend, within the caller's patience
+ARGUMENTS_WITHIN = 5.0  # seconds; asked again within the run's patience
 
 Fetch = Callable[..., Awaitable[Sequence[Row]]]
+Mask = Callable[[str, str], str | None]
+"""Tells, by the task's name, what may be shown of arguments that do not say it themselves; None: all."""
 
 
 class Poll(NamedTuple):
@@ -37,6 +41,7 @@ class Poll(NamedTuple):
     due_in: float | None  # seconds
     others_run: bool
     we_run: bool
+    migration: str | None  # the newest that was applied
 
 
 class Promoted(NamedTuple):
@@ -64,7 +69,7 @@ class Beat(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """A process whose lock nobody holds."""
+    """A process whose lock nobody holds; `is_leased`: only proof of its death counts."""
 
     id: int
     generation: int | None
@@ -73,6 +78,7 @@ class Silent(NamedTuple):
     pid_started: int | None
     name: str | None
     runs_jobs: bool
+    is_leased: bool
     of_an_earlier_life: bool
     life_age: float  # seconds
 
@@ -94,6 +100,21 @@ class Ending(NamedTuple):
     result: str | None
     error: str | None
     traceback: str | None
+
+
+class Home(NamedTuple):
+    """Whether this is the database that its jobs belong to, see home.sql."""
+
+    is_noted: bool
+    is_here: bool
+    is_upgraded: bool
+    has_jobs: bool
+    noted_at: datetime | None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this is a copy, with jobs that belong to another database."""
+        return self.is_noted and self.has_jobs and not self.is_here and not self.is_upgraded
 
 
 class Enqueues:
@@ -149,28 +170,30 @@ class Enqueues:
 
     async def enqueue_again(self, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs of which we do not know whether they are stored: afterwards each is, once."""
-        # No transaction object: in doubt it would say ROLLBACK to a peer that does not answer, without end.
-        async with self._database.connection() as connection:
-
-            async def say(sql: str, *args: object) -> Sequence[Row]:
-                return await answer(connection, sql, args, RESEND_WITHIN)
-
-            await say("begin")
-            rows = await say(self._say["enqueue_again"], *_columns(requests))
-            await say(self._say["forget_recorded"], [row["id"] for row in rows])
-            await say("commit")
+        async with self._database.transaction(RESEND_WITHIN) as transaction:
+            rows = await transaction.say(self._say["enqueue_again"], *_columns(requests))
+            await transaction.say(self._say["forget_recorded"], [row["id"] for row in rows])
         return _stored(rows)
+
+    async def home(self) -> Home:
+        """Tell whether this database is a copy; raises Refused where the host or the rights do not let us ask."""
+        [row] = await self._database.fetch(self._say["home"])
+        return Home(*row.values())
+
+    async def adopt(self) -> None:
+        """Note that this is the database that its jobs belong to."""
+        await self._database.fetch(self._say["adopt"])
 
     async def notify(self, channel: str, payload: str) -> None:
         """Tell the other processes."""
         await self._database.fetch(self._say["notify"], channel, payload)
 
-    async def snapshot(self, id: UUID) -> Snapshot:
-        """Give one job as it is now; raises JobNotFound."""
+    async def snapshot(self, id: UUID, mask: Mask) -> Snapshot:
+        """Give one job as it is now, its arguments as they may be shown; raises JobNotFound."""
         row = await self._database.fetchrow(self._say["snapshot"], id)
         if row is None:
             raise JobNotFound(id)
-        return _snapshot(row)
+        return _snapshot(row, mask)
 
     async def ending(self, id: UUID) -> Ending:
         """Tell where a job stands; raises JobNotFound."""
@@ -211,30 +234,53 @@ class Enqueues:
 class Ledger(Enqueues):
     """All statements; claims, beats, looks and rescues go on the link."""
 
-    def __init__(self, statements: Statements, database: Database, link: Link) -> None:
+    def __init__(self, statements: Statements, database: Database, link: Bond) -> None:
         super().__init__(statements, database)
         self._link = link
 
     async def claim(
-        self, rooms: dict[str, int], demand: int, unknown: Sequence[str], suspects: int, spread: int
+        self,
+        rooms: dict[str, int],
+        demand: int,
+        unknown: Sequence[str],
+        suspects: tuple[int, int],
+        spread: int,
     ) -> tuple[list[Claimed], int]:
         """
         Make up to `demand` jobs ours, on the link; gives them, and how many were seen.
 
-        `rooms`: how many of each queue. `spread`: candidates for each free slot.
+        `rooms`: how many of each queue. `suspects`: from so many crashes on, no more than so many.
+        `spread`: candidates for each free slot.
         """
-        rows = await self._link.fetch(
+        rows = await self._link.claim(
             self._say["claim"],
-            list(rooms), list(rooms.values()), demand, self._link.process_id, unknown, suspects, spread,
+            list(rooms), list(rooms.values()), demand, self._link.process_id, unknown, suspects[1], spread,
+            suspects[0],
         )  # fmt: skip
         if rows[0]["id"] is None:
             return [], rows[0]["saw"]
         return [Claimed(*tuple(row.values())[1:]) for row in rows], rows[0]["saw"]
 
+    async def home(self) -> Home:
+        """Ask that of the database at the other end of the link."""
+        [row] = await self._link.fetch(self._say["home"])
+        return Home(*row.values())
+
+    async def adopt(self) -> None:
+        """Note it there."""
+        await self._link.fetch(self._say["adopt"])
+
+    async def arguments(self, id: UUID, process: int, fence: int) -> str | None:
+        """Give the arguments of a job that is ours, as JSON; None: it is not ours any more."""
+        arguments: str | None = await self._database.fetchval(
+            self._say["arguments"], id, process, fence, timeout=ARGUMENTS_WITHIN
+        )
+        return arguments
+
     async def poll(self) -> Poll:
         """Ask for anything worth waking for, on the link."""
         [row] = await self._link.fetch(self._say["poll"], self._link.process_id)
-        return Poll(row["ready_in"], row["due_in"], row["others_run"], row["we_run"])
+        return Poll(*(row[name] for name in Poll._fields))
 
     async def promote(self, at_most: int) -> Promoted:
         """Make due jobs ready, on the link."""
@@ -257,15 +303,18 @@ class Ledger(Enqueues):
         """Bury a process and take its jobs, on the link."""
         rows = await self._archiving(
             self._link.fetch, "rescue",
-            silent.id, silent.generation, max_crashes, keep_failed, keep_cancelled,
+            silent.id, silent.generation, max_crashes, keep_failed, keep_cancelled, silent.is_leased,
         )  # fmt: skip
         return [Taken(row["id"], row["task"], row["queue"], row["state"]) for row in rows]
 
-    async def finish(self, process: int, batch: Sequence[Settled]) -> list[Recorded]:
-        """Record how runs ended, in one commit."""
+    async def finish(
+        self, process: int, batch: Sequence[Settled], *, on_link: bool = False
+    ) -> list[Recorded]:
+        """Record how runs ended, in one commit; on the link where the pool does not work."""
+        fetch: Fetch = self._link.fetch if on_link else self._database.fetch
         outcomes = [settled.outcome for settled in batch]
         rows = await self._archiving(
-            self._database.fetch, "finish", process,
+            fetch, "finish", process,
             [settled.id for settled in batch],
             [settled.fence for settled in batch],
             [outcome.state.value for outcome in outcomes],
@@ -311,6 +360,7 @@ def _in_sql_order(request: Request) -> tuple[Any, ...]:
     return (
         str(request.id), request.task, request.queue, request.priority,
         None if request.run_at is None else request.run_at.isoformat(), request.delay, request.arguments,
+        request.extra,
     )  # fmt: skip
 
 
@@ -326,10 +376,11 @@ def _more(outcome: Outcome) -> str | None:
     return json.dumps({name: getattr(outcome, name) for name in names})
 
 
-def _snapshot(row: Row) -> Snapshot:
+def _snapshot(row: Row, mask: Mask) -> Snapshot:
     values = dict(row)
     values["state"] = JobState(values["state"])
-    values["arguments"] = json.loads(values["arguments"])
+    shown = None if values.pop("is_masked") else mask(row["task"], row["arguments"])
+    values["arguments"] = json.loads(row["arguments"] if shown is None else shown)
     values["result"] = None if values["result"] is None else json.loads(values["result"])
     values["history"] = tuple(map(_attempt, json.loads(values["history"] or "[]")))
     return Snapshot(**values)

@@ -11,8 +11,9 @@ NOTIFY. When there is any doubt (no answer in time, an error that is not Postgre
 connection is terminated, not cleaned, and a new one begins the next *generation*, with a fresh lock key:
 the ghost of the old session, if the server still believes in it, proves nothing and blocks nothing.
 
-The order in which a generation begins is the point (`_greet`): settings, then the lock, then the process
-row that names the lock (a row before its lock would look dead), then LISTEN. Only then is the link up.
+The order in which a generation begins is the point (`_greet`): a session that is not shared, on a server
+that is no standby and that the pool leads to as well; settings, then the lock, then the process row that
+names the lock (a row before its lock would look dead), then LISTEN. Only then is the link up.
 Where the row is gone, or has ended, others have buried us and run our jobs: then we come back as a new
 process, and whoever asked for the link is told that it was reborn.
 """
@@ -26,24 +27,30 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import asyncpg
 
-from asyncjobs.errors import AsyncJobsError, Unavailable
-from asyncjobs.postgres.database import (
-    CONNECT_WITHIN,
-    SETTINGS,
-    Row,
-    answer,
-    check_version,
-    make_ours,
-)
+from asyncjobs.errors import PoolerInBetween, Unavailable
+from asyncjobs.postgres.bond import Follower, Identity
+from asyncjobs.postgres.database import Database
+from asyncjobs.postgres.dial import CONNECT_WITHIN, IsStandby
 from asyncjobs.postgres.failures import NotNow, Refused, Unreachable, told, told_of_connecting
-from asyncjobs.postgres.sockets import GIVE_UP_AFTER, ForkGuard, abandon, let_go
-from asyncjobs.postgres.statements import Statements
+from asyncjobs.postgres.patience import patience
+from asyncjobs.postgres.pooler import Between, settle_in_or_share
+from asyncjobs.postgres.session import SETTINGS, answer, check_version
+from asyncjobs.postgres.sockets import (
+    Ends,
+    ForkGuard,
+    abandon,
+    ends_of,
+    keep_alive,
+    let_go,
+    make_room,
+)
+from asyncjobs.postgres.statements import Row, Statements
 
 LINK_ANSWER_WITHIN = 4.0  # seconds
+GOODBYE_WITHIN = 1.0  # seconds
 REDIAL_AFTER = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # seconds, then always the last
 
 log: logging.Logger = logging.getLogger("asyncjobs.link")
@@ -52,46 +59,7 @@ _LINK_SETTINGS = {
     **SETTINGS,
     "application_name": "asyncjobs link",
     "statement_timeout": "3500ms",  # the server gives up first, else a backend stays behind that may act later
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": f"{GIVE_UP_AFTER}s",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a process says it is, in the order that register.sql takes it."""
-
-    name: str
-    kind: str
-    machine: str | None
-    pid: int
-    pid_started: int | None
-    slots: int
-    queues: list[str] | None
-    tasks: list[str]
-    version: str
-
-
-class Follower(Protocol):
-    """Who lives by the link."""
-
-    async def on_up(self, *, reborn: bool) -> None:
-        """The link is up, in a new generation; `reborn`: as another process than before."""
-
-    async def on_lost(self, error: Unavailable) -> None:
-        """The link is gone; a new one is being made."""
-
-    async def on_refused(self, error: Unavailable) -> None:
-        """The link could not be made again, this time."""
-
-    def on_message(self, payload: str) -> None:
-        """Another process said something."""
-
-    def holds_bodies(self) -> bool:
-        """Whether something runs for which the lock must speak."""
-        ...
 
 
 @dataclass(slots=True)
@@ -122,22 +90,34 @@ class Link:
         statements: Statements,
         identity: Identity,
         follower: Follower,
+        pool: Database | None = None,
     ) -> None:
         self._connect = connect
+        self._pool = pool
+        if pool is not None:
+            pool.whereabouts.dial_again = self.dial_again
         self._channel = channel
         self._statements = statements
         self._identity = identity
         self._follower = follower
         self._guard = ForkGuard()
+        self._is_leaving = False
         self._inbox: asyncio.Queue[_Request | None] = asyncio.Queue(maxsize=1000)
         self._connection: asyncpg.Connection | None = None
         self._kept: socket.socket | None = None
+        self.keeps_session: bool = True
+        self.between: Between = Between.NOTHING
         self.process_id: int | None = None
         self.generation: int = 0
         self.is_up: bool = False
         self.answered_at: float = (
             0.0  # time.monotonic() when the last answered statement was *sent*
         )
+
+    @property
+    def ends(self) -> Ends | None:
+        """Between whom it is, as this side sees it; None while it is down."""
+        return None if self._connection is None else ends_of(self._connection)
 
     async def fetch(self, sql: str, *args: object) -> Sequence[Row]:
         """Send one statement; raises Unreachable, Refused, InDoubt."""
@@ -146,6 +126,10 @@ class Link:
         request = _Request(sql, args)
         await self._inbox.put(request)
         return await request.answered
+
+    async def claim(self, sql: str, *args: object) -> Sequence[Row]:
+        """Send one statement that makes rows ours: with the link goes the lock, so it is sent like any."""
+        return await self.fetch(sql, *args)
 
     async def run(self) -> None:
         """Keep a link for as long as this is not cancelled; started once, by the executor."""
@@ -175,9 +159,11 @@ class Link:
 
     async def leave(self) -> None:
         """End in good order: say that the process has ended, and close."""
+        self._is_leaving = True
         try:
-            await self.fetch(self._statements["leave"], self.process_id)
-        except Unavailable as error:  # the lock dies with the connection, whatever is said here
+            await self._say_goodbye(self._statements["leave"])
+        except (Unavailable, TimeoutError) as error:
+            # The lock dies with the connection, whatever is said here.
             log.debug("left without a word: %s", error)
         connection, self._connection = self._connection, None
         self.is_up = False
@@ -190,6 +176,21 @@ class Link:
         except Exception as error:
             log.debug("closed without a word: %s", error)
             connection.terminate()
+
+    async def _say_goodbye(self, words: str) -> None:
+        try:
+            await self.fetch(words, self.process_id)
+        except Unavailable:
+            if self._pool is None:
+                raise
+            # Between two links: or others would find a process that is gone and has not said so.
+            async with asyncio.timeout(GOODBYE_WITHIN):
+                await self._pool.fetch(words, self.process_id)
+
+    def dial_again(self) -> None:
+        """End this generation; the next one may begin elsewhere."""
+        if self._connection is not None:
+            self._connection.terminate()
 
     def outlive_executor(self) -> None:
         """Leave the socket, and so the lock, open to the end of this operating system process."""
@@ -209,15 +210,9 @@ class Link:
 
     async def _begin(self) -> bool:
         """Connect and greet; tells whether we are another process than before."""
+        connection = await self._dial()
         try:
-            async with asyncio.timeout(CONNECT_WITHIN):
-                connection = await self._connect()
-        except AsyncJobsError:
-            raise
-        except Exception as error:
-            raise told_of_connecting("link to Postgres", error) from error
-        try:
-            async with asyncio.timeout(CONNECT_WITHIN):
+            async with patience(CONNECT_WITHIN):
                 reborn = await self._greet(connection)
         except BaseException as error:
             connection.terminate()
@@ -230,29 +225,61 @@ class Link:
         connection.add_termination_listener(lambda _: self._inbox_wake(connection))
         return reborn
 
+    async def _dial(self) -> asyncpg.Connection:
+        """Connect; where Postgres has no connection to give, take over one that the pool gives up."""
+        try:
+            return await self._dial_once()
+        except Unreachable as error:
+            if self._pool is None or not error.lacks_slots:
+                raise
+            async with self._pool.giving_way() as has_given:
+                if not has_given:
+                    raise
+                return await self._dial_once()
+
+    async def _dial_once(self) -> asyncpg.Connection:
+        try:
+            async with patience(CONNECT_WITHIN):
+                return await self._connect()
+        except Exception as error:
+            failure = told_of_connecting("link to Postgres", error)
+            self.between.qualify(failure)
+            raise failure from error
+
     async def _greet(self, connection: asyncpg.Connection) -> bool:
         check_version(connection)
         began = time.monotonic()
         say = self._statements
-        await make_ours(connection, say, _LINK_SETTINGS)
+        await self._settle_in(connection)
         key = secrets.randbits(62)
         if not await connection.fetchval("select pg_try_advisory_lock($1::bigint)", key):
             raise Unreachable("link to Postgres", "a fresh random lock key was taken")
         await connection.fetch(say["begin_life"])
         before = self.process_id
         rows = [] if before is None else await connection.fetch(say["relink"], before, key)
-        [row] = rows or await connection.fetch(say["register"], key, *self._identity_now())
+        if not rows and self._is_leaving:
+            raise Unreachable("link to Postgres", "the executor is about to end")
+        [row] = rows or await connection.fetch(
+            say["register"], key, *self._identity.in_sql_order(), None
+        )
         self.process_id, self.generation = row["id"], row["generation"]
         await connection.add_listener(self._channel, self._hear)
         self.answered_at = began
         return before is not None and before != self.process_id
 
-    def _identity_now(self) -> list[object]:
-        own = self._identity
-        return [
-            own.name, own.kind, own.machine, own.pid, own.pid_started,
-            own.slots, own.queues, own.tasks, own.version,
-        ]  # fmt: skip
+    async def _settle_in(self, connection: asyncpg.Connection) -> None:
+        """Find a session of our own, on a server that takes writes, the one that the pool has."""
+        keep_alive(connection)
+        make_room(connection)
+        session, self.between = await settle_in_or_share(
+            connection, self._statements, _LINK_SETTINGS, self._connect
+        )
+        if self.between is Between.SHARED:
+            raise PoolerInBetween("link to Postgres", "ours changed hands between two transactions")
+        if session.is_standby:
+            raise IsStandby("link to Postgres")
+        if self._pool is not None:
+            await self._pool.whereabouts.link_is_at(session.place)
 
     async def _serve(self) -> Unavailable:
         """Send what callers ask until the connection fails; give the failure."""

@@ -20,13 +20,16 @@ from typing import Any
 
 import asyncpg
 
-from asyncjobs.errors import NotPermitted, SchemaMismatch, Unavailable
-from asyncjobs.postgres.database import check_version
-from asyncjobs.postgres.dial import dial
+from asyncjobs.errors import NotPermitted, PoolerInBetween, SchemaMismatch, Unavailable
+from asyncjobs.postgres.database import Database
+from asyncjobs.postgres.dial import Dial, IsStandby, dial
 from asyncjobs.postgres.failures import Refused, told_of_connecting
-from asyncjobs.postgres.statements import in_schema
+from asyncjobs.postgres.pooler import Between, find_between
+from asyncjobs.postgres.session import check_version
+from asyncjobs.postgres.statements import Statements, in_schema
 
 PATIENCE = 60.0  # seconds for all of it, waiting for others included
+ANSWER_WITHIN = 10.0  # seconds
 _PAUSE = 0.1  # seconds between two tries for the lock
 
 _BOOT = """
@@ -45,6 +48,8 @@ _SETTINGS = (
 )
 _FIND = "select number, name, oldest_code from asyncjobs.migration order by number"
 _NOTE = "insert into asyncjobs.migration (number, name, oldest_code) values ($1, $2, $3)"
+_NOT_THERE = ("42P01", "3F000")  # the table, the schema
+_NOT_PERMITTED = "42501"
 _OLDEST = re.compile(r"\A-- oldest code: ([0-9.]+)$", re.MULTILINE)
 
 
@@ -114,20 +119,44 @@ async def migrate(connection: asyncpg.Connection, schema: str) -> list[str]:
 
 
 async def migrate_at(address: str, schema: str) -> list[str]:
-    """Do that on a connection of its own; raises as `migrate` does."""
+    """Do that on a connection of its own; raises as `migrate` does, and as `migrate_by`."""
+    return await migrate_by(dial(address, None), schema)
+
+
+async def migrate_by(connect: Dial, schema: str) -> list[str]:
+    """
+    Do that on a connection made for it.
+
+    It must have a session to itself, because turns are taken by a lock: raises PoolerInBetween. Raises
+    Unreachable for a standby too.
+    """
     try:
-        connection = await dial(address, None)()
+        connection = await connect()
     except Exception as error:
         raise told_of_connecting("connect to Postgres", error) from error
     try:
+        session, between = await find_between(
+            connection, Statements("asyncjobs.postgres", schema), connect
+        )
+        if between is Between.SHARED:
+            raise PoolerInBetween(
+                f"migrate schema {schema!r}", "ours changed hands between two transactions"
+            )
+        if session.is_standby:
+            raise IsStandby(f"migrate schema {schema!r}")
         return await migrate(connection, schema)
     finally:
         connection.terminate()
 
 
-async def check_schema(connection: Any, schema: str, version: str) -> None:
-    """Raise SchemaMismatch where the schema is missing, older, or too new for this code."""
-    applied = await _applied(connection, schema)
+async def check_schema(database: Database, version: str) -> str:
+    """
+    Give the name of the newest migration.
+
+    Raises SchemaMismatch where the schema is missing, older, or too new for this code, and Unavailable.
+    """
+    schema = database.schema
+    applied = await _applied_in(database)
     if not applied:
         raise SchemaMismatch(
             schema, "it is not there; run `asyncjobs migrate`, or pass Jobs(migrate=True)"
@@ -143,6 +172,7 @@ async def check_schema(connection: Any, schema: str, version: str) -> None:
                 schema,
                 f"it is newer: {row['name']} needs asyncjobs {row['oldest_code']}, this is {version}; upgrade it here",
             )
+    return str(applied[-1]["name"])
 
 
 async def _applied(connection: Any, schema: str) -> Sequence[Any]:
@@ -154,6 +184,19 @@ async def _applied(connection: Any, schema: str) -> Sequence[Any]:
         role = await connection.fetchval("select current_user")
         raise NotPermitted(schema, role, str(error)) from error
     return rows
+
+
+async def _applied_in(database: Database) -> Sequence[Any]:
+    """Ask the same through the pool, by whatever road that goes."""
+    try:
+        return await database.fetch(in_schema(_FIND, database.schema), timeout=ANSWER_WITHIN)
+    except Refused as error:
+        if error.sqlstate in _NOT_THERE:
+            return []
+        if error.sqlstate == _NOT_PERMITTED:
+            role = await database.fetchval("select current_user")
+            raise NotPermitted(database.schema, role, str(error.__cause__)) from error
+        raise
 
 
 def _missing(schema: str, applied: Sequence[Any]) -> list[Migration]:

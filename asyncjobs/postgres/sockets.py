@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import weakref
-from typing import Any
+from ipaddress import ip_address
+from typing import Any, NamedTuple
 
 GIVE_UP_AFTER = 20  # seconds of silence
+ROOM = 4 * 1024 * 1024  # bytes, as far as net.core.rmem_max lets us
 
 
 def keep_alive(connection: Any) -> None:
@@ -29,6 +31,47 @@ def keep_alive(connection: Any) -> None:
     ):
         if hasattr(socket, option):
             own.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+class Ends(NamedTuple):
+    """The two ends of a connection as this side sees them; host and port each, None for a unix socket."""
+
+    own: tuple[str, int] | None
+    far: tuple[str, int] | None
+
+
+def ends_of(connection: Any) -> Ends | None:
+    """Tell between whom a connection is; None for one that is closed."""
+    own = _socket_of(connection)
+    if own is None or own.fileno() < 0:
+        return None
+    if own.family == getattr(socket, "AF_UNIX", None):
+        return Ends(None, None)
+    return Ends(own.getsockname()[:2], own.getpeername()[:2])
+
+
+def is_same_end(ours: tuple[str, int] | None, theirs: tuple[str, int] | None) -> bool:
+    """Whether both sides mean the same by it, an IPv4 address that is mapped into IPv6 taken as what it is."""
+    if ours is None or theirs is None:
+        return ours is theirs
+    return (_plain(ours[0]), ours[1]) == (_plain(theirs[0]), theirs[1])
+
+
+def _plain(host: str) -> str:
+    address = ip_address(host.partition("%")[0])
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def make_room(connection: Any) -> None:
+    """
+    Let much be said to us while we are blocked.
+
+    What ends a dead connection ends one whose receiver has no room as well, and the room that a kernel gives
+    to a socket that nobody reads is 64 kB: some fifteen hundred words from other processes.
+    """
+    own = _socket_of(connection)
+    if own is not None and own.family != getattr(socket, "AF_UNIX", None):
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
 
 
 class ForkGuard:

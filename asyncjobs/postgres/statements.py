@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from typing import Any
+
+Row = Mapping[str, Any]
 
 _IN_SCHEMA = re.compile(r"\basyncjobs(?=\.[%a-z_]|;)")
 _INTO_ARCHIVE = re.compile(r"(insert into \S+\.archive)$", re.MULTILINE)

@@ -12,7 +12,7 @@ from typing import Self
 import anyio
 import anyio.abc
 
-from asyncjobs.standalone.leash import Grip
+from asyncjobs.standalone.leash import Grip, Report
 
 
 class Child:
@@ -50,6 +50,11 @@ class Child:
     def is_up(self) -> bool:
         """Whether it came so far as to run jobs."""
         return self._grip.is_up
+
+    @property
+    def report(self) -> Report | None:
+        """How it said last that it is."""
+        return self._grip.report
 
     @property
     def drain(self) -> timedelta:

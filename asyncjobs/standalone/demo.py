@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import signal
@@ -20,11 +19,10 @@ import uvicorn
 from asyncjobs import embedded
 from asyncjobs.address import LINGER, find_address
 from asyncjobs.jobs import ASGIApp, Jobs
-from asyncjobs.standalone.errors import CannotListen, ExampleNotFound
+from asyncjobs.standalone.errors import ExampleNotFound
+from asyncjobs.standalone.listening import listening
 from asyncjobs.standalone.worker import end_whatever_threads_do
 
-FIRST_PORT = 8000
-PORTS = 100
 TABS_CLOSE_WITHIN = 2  # seconds that open responses get
 
 
@@ -63,24 +61,6 @@ def find_example() -> ASGIApp:
             f'the example needs the module {error.name!r}: pip install "asyncjobs-pg[demo]"'
         ) from error
     return app
-
-
-@contextmanager
-def listening(host: str, port: int | None) -> Generator[socket.socket]:
-    """Open the port that was asked for, or the first free one; raises CannotListen."""
-    first, last = (FIRST_PORT, FIRST_PORT + PORTS - 1) if port is None else (port, port)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in range(first, last + 1):
-        try:
-            listener = socket.create_server((host, candidate), family=family)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or candidate == last:
-                reason = str(error.strerror).partition(" (")[0]
-                raise CannotListen(host, candidate, reason) from error
-        else:
-            with listener:
-                yield listener
-            return
 
 
 @contextmanager

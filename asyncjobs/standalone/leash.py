@@ -5,17 +5,38 @@ It tells a process when to end: when the supervisor lets go of it, and just as w
 killed, for then the kernel closes its end. No signal does both, and a signal that comes from the supervisor
 and from the system at the same time (systemd tells every process of a service) would count as two.
 
-The process says one thing on it, once, when it is up: how long its jobs may take to drain.
+The process says on it, once, when it is up, how long its jobs may take to drain; and where the supervisor
+answers for its processes (`--port`), each second how it is. Every word is a line of JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from asyncjobs.health import is_alive, is_ready, wrong
+from asyncjobs.probes import Look
+
+REPORT_EVERY = 1.0  # seconds
+LONGEST = 500  # characters of what is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a process said that it is."""
+
+    is_alive: bool
+    is_ready: bool
+    wrong: str
+    heard_at: float  # time.monotonic() here
 
 
 class Leash:
@@ -45,8 +66,29 @@ class Leash:
 
     def say_up(self, drain: timedelta) -> None:
         """Tell the supervisor that jobs run now, and how long they may take to drain."""
+        self._say(drain=drain.total_seconds())
+
+    @asynccontextmanager
+    async def reporting(self, look: Look) -> AsyncGenerator[None]:
+        """Tell the supervisor once a second how this process is, for as long as this is open."""
+        # No task group, see port.py.
+        reports = asyncio.get_running_loop().create_task(self._report(look))
+        try:
+            yield
+        finally:
+            reports.cancel()
+
+    async def _report(self, look: Look) -> None:
+        while True:
+            checks = look()
+            words = "; ".join(wrong(checks))[:LONGEST]
+            self._say(live=is_alive(checks), ready=is_ready(checks), wrong=words)
+            await asyncio.sleep(REPORT_EVERY)
+
+    def _say(self, **words: object) -> None:
+        # A supervisor that does not listen now misses it: the next word says the same, or better.
         with suppress(OSError):
-            self._socket.send(f"{drain.total_seconds()}\n".encode())
+            self._socket.send(json.dumps(words).encode() + b"\n")
 
 
 class Grip:
@@ -57,6 +99,8 @@ class Grip:
         self._socket.setblocking(False)
         self.is_up: bool = False
         self.drain: timedelta = timedelta(0)
+        self.report: Report | None = None
+        self._begun = b""
 
     @property
     def descriptor(self) -> int:
@@ -81,11 +125,25 @@ class Grip:
 
     def _hear(self) -> None:
         try:
-            said = self._socket.recv(100)
+            said = self._socket.recv(65536)
         except OSError:
             said = b""
-        if said:
-            self.is_up = True
-            self.drain = timedelta(seconds=float(said))
-        else:
+        if not said:
             asyncio.get_running_loop().remove_reader(self._socket)
+            return
+        *lines, self._begun = (self._begun + said).split(b"\n")
+        for line in lines:
+            self._understand(line)
+
+    def _understand(self, line: bytes) -> None:
+        try:
+            words: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return  # the supervisor was slow, and some of it did not fit; the next line says it again
+        if "drain" in words:
+            self.is_up = True
+            self.drain = timedelta(seconds=words["drain"])
+        if "ready" in words:
+            self.report = Report(
+                words["live"], words["ready"], words["wrong"], heard_at=time.monotonic()
+            )

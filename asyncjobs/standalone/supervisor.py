@@ -6,18 +6,23 @@ the code that is on the disk by then. A worker that ends is started again, after
 it keeps failing. Told to end, the supervisor lets go of every leash and waits for as long as the workers
 said that they may take; whoever is still there after that is killed. Killed itself, it takes the leashes
 with it, and the workers drain.
+
+Where it has a port, it answers there for all of them: each tells it once a second how it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 
 import anyio
 
+from asyncjobs.health import Check, Verdict
 from asyncjobs.standalone.child import Child
+from asyncjobs.standalone.crew import Crew
 from asyncjobs.standalone.told import told_to_end
 
 log: logging.Logger = logging.getLogger("asyncjobs.supervisor")
@@ -28,9 +33,24 @@ HEALTHY_AFTER = timedelta(minutes=1)
 GRACE = timedelta(seconds=15)  # beyond the drain: to cancel, to record, to release, to leave
 
 
-async def supervise(command: Sequence[str], processes: int) -> bool:
-    """Keep that many processes of this command going until told to end; tells whether all drained."""
-    return await Supervisor(command, processes).run()
+async def supervise(
+    command: Sequence[str], processes: int, listener: socket.socket | None = None
+) -> bool:
+    """
+    Keep that many processes of this command going until told to end; tells whether all drained.
+
+    `listener`: where `/live` and `/ready` are answered for all of them.
+    """
+    if listener is not None:
+        command = [*command, "--reports"]
+    supervisor = Supervisor(command, processes)
+    if listener is None:
+        return await supervisor.run()
+    # uvicorn, which only those need who ask for a port.
+    from asyncjobs.standalone.port import answering
+
+    async with answering(supervisor.checks, listener):
+        return await supervisor.run()
 
 
 class Supervisor:
@@ -42,6 +62,14 @@ class Supervisor:
         self._ending = asyncio.Event()
         self._at_once = asyncio.Event()
         self._has_killed = False
+        self._crew = Crew(processes)
+
+    def checks(self) -> list[Check]:
+        """Tell how all of them are."""
+        ending = self._ending.is_set()
+        words = "told to end: the workers drain" if ending else "it keeps the workers going"
+        own = Check("supervisor", Verdict.FAIL if ending else Verdict.PASS, words)
+        return [own, *self._crew.checks()]
 
     async def run(self) -> bool:
         """Live until told to end."""
@@ -75,7 +103,11 @@ class Supervisor:
             log.error("worker %d cannot be started: %s", number, error)  # noqa: TRY400
             return False
         log.info("worker %d started, pid %d", number, child.pid)
-        how = await self._see_to_end(number, child)
+        self._crew.joined(number, child)
+        try:
+            how = await self._see_to_end(number, child)
+        finally:
+            self._crew.left(number)
         if self._ending.is_set():
             log.info("worker %d has ended: %s", number, how)
         elif child.is_up:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import threading
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from asyncjobs.errors import BadOption
 from asyncjobs.jobs import Jobs
@@ -16,6 +18,7 @@ from asyncjobs.standalone.told import told_to_end
 
 log: logging.Logger = logging.getLogger("asyncjobs.worker")
 
+BLOCKED_LIMIT = timedelta(minutes=5)
 THREADS_END_WITHIN = 2.0  # seconds
 
 Queues = Sequence[str] | Mapping[str, int]
@@ -27,10 +30,23 @@ def run_worker(
     slots: int | None = None,
     queues: Queues | None = None,
     leash: Leash | None = None,
+    reports: bool = False,
+    blocked_limit: timedelta | None = BLOCKED_LIMIT,
+    listener: socket.socket | None = None,
 ) -> None:
     """Be a worker, the whole process long; see `work`."""
     with asyncio.Runner() as runner:
-        runner.run(work(jobs, slots=slots, queues=queues, leash=leash))
+        runner.run(
+            work(
+                jobs,
+                slots=slots,
+                queues=queues,
+                leash=leash,
+                reports=reports,
+                blocked_limit=blocked_limit,
+                listener=listener,
+            )
+        )
         end_whatever_threads_do()
 
 
@@ -40,18 +56,33 @@ async def work(
     slots: int | None = None,
     queues: Queues | None = None,
     leash: Leash | None = None,
+    reports: bool = False,
+    blocked_limit: timedelta | None = BLOCKED_LIMIT,
+    listener: socket.socket | None = None,
 ) -> None:
     """
     Run jobs until SIGTERM, SIGINT or the loss of the supervisor, then drain.
+
+    `reports`: tell the supervisor each second how this process is. `listener`: where `/live` and `/ready` are
+    answered, from now to the end of the drain.
 
     Raises as `jobs.running()` does.
     """
     ending = Ending()
     async with AsyncExitStack() as stack:
         stack.enter_context(told_to_end(ending.begin))
+        if listener is not None:
+            # uvicorn, which only those need who ask for a port.
+            from asyncjobs.standalone.port import answering
+
+            await stack.enter_async_context(answering(lambda: jobs.health().checks, listener))
         if leash is not None:
             stack.enter_context(leash.watched(ending.begin))
-        running = jobs.running(kind="standalone", slots=slots, queues=queues)
+            if reports:
+                await stack.enter_async_context(leash.reporting(lambda: jobs.health().checks))
+        running = jobs.running(
+            kind="standalone", slots=slots, queues=queues, blocked_limit=blocked_limit
+        )
         if await ending.unless_begun(stack.enter_async_context(running)):
             _say_up(jobs, queues, leash)
             await ending.begun.wait()

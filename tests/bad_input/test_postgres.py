@@ -26,8 +26,8 @@ from asyncjobs.errors import (
     Unavailable,
     WrongConnection,
 )
-from asyncjobs.postgres import database as pool_floor
-from asyncjobs.postgres.database import check_version
+from asyncjobs.postgres import dial as pool_floor
+from asyncjobs.postgres.session import check_version
 from tests.bad_input.conftest import as_role
 from tests.moments import until
 from tests.postgres import Administrator

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
+from asyncjobs.errors import BadOption
 from tests.dashboard.conftest import anybody, mounted, visitor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from asyncjobs import Jobs
     from asyncjobs.dashboard import Allow
@@ -132,6 +133,65 @@ async def test_allow_may_be_plain_or_async(let_in: LetIn, allow: Allow, status: 
     assert await let_in(allow) == status
 
 
+def without_await(request: Request) -> Awaitable[bool]:
+    async def forgets() -> object:
+        return no(request)
+
+    return forgets()  # type: ignore[return-value]
+
+
+async def generates(_: Request) -> AsyncIterator[bool]:
+    yield False
+
+
+ODD: list[Any] = [
+    without_await,
+    generates,
+    lambda request: (_ for _ in ()),
+    lambda request: no,
+    lambda request: Guard,
+    Guard,
+    lambda request: request,
+    lambda request: "no",
+    lambda request: 1,
+    lambda request: {"admin": False},
+]
+
+
+@pytest.mark.parametrize("allow", ODD, ids=range(len(ODD)))
+async def test_what_is_only_true_by_accident_opens_no_door(
+    idle: Jobs, caplog: pytest.LogCaptureFixture, allow: Allow
+) -> None:
+    async with visitor(mounted(idle.dashboard(allow=allow))) as client:
+        answer = await client.get("/jobs/")
+
+    assert answer.status_code == 403
+    assert "Nobody can get in now" in answer.text
+    assert "it lets in with True only" in caplog.text
+
+
+@pytest.mark.parametrize("junk", [True, False, 0, "admin", []], ids=str)
+def test_what_is_no_function_is_refused_as_allow(unconnected: Jobs, junk: Any) -> None:
+    with pytest.raises(BadOption, match="a function of the request"):
+        unconnected.dashboard(allow=junk)
+
+
+class NeverTrue:
+    """A guard that is false itself, as one with no members would be."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __call__(self, _: Request) -> bool:
+        return True
+
+
+async def test_a_guard_that_is_false_itself_is_asked_all_the_same(
+    let_in: LetIn, in_production: None
+) -> None:
+    assert await let_in(NeverTrue()) == 200
+
+
 async def test_allow_is_asked_in_production_too(let_in: LetIn, in_production: None) -> None:
     assert await let_in(anybody) == 200
 
@@ -153,6 +213,18 @@ async def test_allow_may_raise_what_the_visitor_is_to_be_told(idle: Jobs) -> Non
         answer = await client.get("/jobs/")
 
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Basic")
+
+
+class Undecided:
+    def __bool__(self) -> bool:
+        raise ValueError("neither")
+
+
+async def test_an_answer_that_cannot_be_told_from_true_lets_nobody_in(
+    let_in: LetIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await let_in(lambda request: Undecided()) == 403  # type: ignore[arg-type, return-value]
+    assert "allow= raised" in caplog.text
 
 
 async def test_an_allow_that_fails_lets_nobody_in_and_is_logged(

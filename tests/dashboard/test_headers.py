@@ -40,6 +40,7 @@ def assert_protected(answer: httpx2.Response) -> None:
     [
         ("/jobs/", 200),
         ("/jobs/processes", 200),
+        ("/jobs/check", 200),
         ("/jobs/find?id=no", 303),
         ("/jobs/?state=nonsense", 404),
         ("/jobs/nowhere", 404),

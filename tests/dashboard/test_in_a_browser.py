@@ -41,6 +41,7 @@ async def test_every_page_is_accessible(
         "/",
         "/?state=failed&task=greet&did=deleted",
         "/processes",
+        "/check",
         f"/job/{running}",
         f"/job/{failed}",
     ):

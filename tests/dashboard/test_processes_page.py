@@ -64,6 +64,19 @@ async def test_a_process_without_its_lock_is_dead_unless_it_has_a_lease(
     assert "reconnecting" in process(page, leased)
 
 
+async def test_a_process_that_never_has_a_lock_lives_by_its_lease(
+    browse: httpx2.AsyncClient, shelf: Shelf
+) -> None:
+    alive = await shelf.put_process(lock_key=-1, lease_until=shelf.began + timedelta(hours=1))
+    dead = await shelf.put_process(lock_key=-2, lease_until=shelf.began - timedelta(hours=1))
+
+    page = read(await browse.get("/jobs/processes"))
+
+    assert "lives by a lease" in process(page, alive)
+    assert "reconnecting" not in process(page, alive)
+    assert "dead" in process(page, dead)
+
+
 async def test_locks_of_any_key_are_recognised(browse: httpx2.AsyncClient, shelf: Shelf) -> None:
     keys = (-(2**63), -1, 0, 2**31, 2**63 - 1)
     ids = [await shelf.put_process(lock_key=key) for key in keys]

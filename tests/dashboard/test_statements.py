@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from asyncjobs.dashboard.paging import LISTINGS
-from asyncjobs.postgres.database import SETTINGS
+from asyncjobs.postgres.session import SETTINGS
 from asyncjobs.postgres.statements import Statements
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncjobs.dashboard.json_text import tokens
-from asyncjobs.dashboard.lines import preview
+from asyncjobs.dashboard.values import as_called
 from asyncjobs.dashboard.words import ago, duration, number, size
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -67,15 +67,15 @@ def test_sizes_and_numbers_are_grouped() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (None, ""),
+        ("", ""),
         ("{}", ""),
         ('{"photo_id": 7}', "photo_id: 7"),
         ('{"a": {"b": "c"}}', 'a: {"b": "c"}'.replace('"b": ', "b: ")),
         ('{"a": "say \\"b\\": c"}', 'a: "say \\"b\\": c"'),
     ],
 )
-def test_arguments_are_told_as_one_reads_a_call(arguments: str | None, told: str) -> None:
-    assert preview(arguments) == told
+def test_arguments_are_told_as_one_reads_a_call(arguments: str, told: str) -> None:
+    assert as_called(arguments) == told
 
 
 @given(st.text())

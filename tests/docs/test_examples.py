@@ -34,6 +34,7 @@ FAILED = "select task, error from asyncjobs.finished where state = 'failed'"
 def home(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory for the files of an example, and the environment that its reader has."""
     monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("DIRECT_DATABASE_URL", database)
     monkeypatch.delenv("ASYNCJOBS_DATABASE_URL", raising=False)
     monkeypatch.delenv("ASYNCJOBS_DEV", raising=False)
     monkeypatch.chdir(tmp_path)

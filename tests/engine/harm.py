@@ -1,13 +1,9 @@
-"""Ways to hurt a process: cut its connections, delay an answer, end a life of the server."""
+"""Ways to hurt a process from inside: cut its connections, count its calls. A network that does harm is in `tests.faults.proxy`."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 
@@ -26,12 +22,21 @@ class Count:
 
     def __init__(self, owner: Any, method: str) -> None:
         self.calls = 0
+        self.running = 0
         self._inner = getattr(owner, method)
         setattr(owner, method, self)
 
+    async def until_answered(self, times: int) -> None:
+        """Wait until it was called so often and has given its last answer."""
+        await until_true(lambda: self.calls >= times and not self.running)
+
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.calls += 1
-        return await self._inner(*args, **kwargs)
+        self.running += 1
+        try:
+            return await self._inner(*args, **kwargs)
+        finally:
+            self.running -= 1
 
 
 async def until_at_rest(jobs: Jobs) -> None:
@@ -57,77 +62,3 @@ async def cut(eyes: asyncpg.Connection, application: str) -> int:
         application,
     )
     return cut
-
-
-class Proxy:
-    """A relay in front of Postgres's socket that can swallow what the server says, or refuse callers."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._swallowing = False
-        self._refusing = False
-        self._pairs: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.dsn = ""
-
-    def swallow(self, *, on: bool = True) -> None:
-        """Let nothing of what the server answers through: a black hole in one direction."""
-        self._swallowing = on
-
-    def refuse(self, *, on: bool = True) -> None:
-        """Hang up on new callers."""
-        self._refusing = on
-
-    def hang_up(self) -> None:
-        """Reset every connection."""
-        for writer in list(self._pairs):
-            writer.transport.abort()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.transport.abort()
-            return
-        server_reader, server_writer = await asyncio.open_unix_connection(self._target)
-        self._pairs |= {writer, server_writer}
-        pumps = [
-            asyncio.ensure_future(self._pump(reader, server_writer, answers=False)),
-            asyncio.ensure_future(self._pump(server_reader, writer, answers=True)),
-        ]
-        self._tasks.update(pumps)
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for each in (writer, server_writer):
-            each.transport.abort()
-            self._pairs.discard(each)
-
-    async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool
-    ) -> None:
-        with suppress(OSError):
-            while data := await source.read(65536):
-                if answers and self._swallowing:
-                    continue
-                sink.write(data)
-                await sink.drain()
-
-
-@asynccontextmanager
-async def proxied(database: str) -> AsyncIterator[Proxy]:
-    """Put a proxy before the server of this address."""
-    parts = urlsplit(database)
-    directory = parse_qs(parts.query)["host"][0]
-    port = parse_qs(parts.query).get("port", ["5432"])[0]
-    proxy = Proxy(f"{directory}/.s.PGSQL.{port}")
-    server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
-    own = server.sockets[0].getsockname()[1]
-    name = quote(parts.path.lstrip("/"))
-    proxy.dsn = (
-        f"postgresql://{parts.username or 'postgres'}@127.0.0.1:{own}/{name}?sslmode=disable"
-    )
-    try:
-        yield proxy
-    finally:
-        server.close()
-        proxy.hang_up()
-        for task in proxy._tasks:
-            task.cancel()
-        await asyncio.gather(*proxy._tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from asyncjobs.engine.bell import Bell
 
@@ -65,3 +66,35 @@ async def test_a_ring_is_heard_though_there_is_no_time_to_wait() -> None:
     bell.ring()
 
     assert await bell.heard(0)
+
+
+async def test_it_is_known_since_when_its_hearer_acts() -> None:
+    bell = Bell()
+    assert bell.left_at is None
+    bell.ring()
+
+    await bell.heard()
+
+    assert bell.left_at is not None
+    left = bell.left_at
+    hearing = asyncio.ensure_future(bell.heard())
+    await asyncio.sleep(0)
+    assert bell.left_at is None
+    bell.ring()
+    await hearing
+    assert left < bell.left_at <= time.monotonic()
+
+
+async def test_who_still_acts_did_so_just_now_and_who_listens_does_not_act() -> None:
+    bell = Bell()
+    bell.still_acts()
+    assert bell.left_at is None
+    bell.ring()
+    await bell.heard()
+    left = bell.left_at
+
+    bell.still_acts()
+
+    assert left is not None
+    assert bell.left_at is not None
+    assert bell.left_at > left

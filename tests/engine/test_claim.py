@@ -9,6 +9,7 @@ import asyncpg
 from asyncjobs import Jobs
 from asyncjobs.job import Claimed
 from asyncjobs.postgres.statements import Statements
+from tests.engine.harm import Count, inside
 from tests.moments import until_true
 
 STATEMENTS = Statements("asyncjobs.postgres", "asyncjobs")
@@ -22,6 +23,7 @@ async def claim(
     process: int = 1,
     unknown: tuple[str, ...] = (),
     suspects: int = 1,
+    alone_from: int = 2,
     spread: int = 1,
 ) -> tuple[list[asyncpg.Record], int]:
     rows = await connection.fetch(
@@ -33,6 +35,7 @@ async def claim(
         list(unknown),
         suspects,
         spread,
+        alone_from,
     )
     return [row for row in rows if row["id"] is not None], rows[0]["saw"]
 
@@ -106,7 +109,7 @@ async def test_tasks_that_are_not_known_stay_where_they_are(eyes: asyncpg.Connec
 
 
 async def test_of_the_suspects_only_one_is_taken(eyes: asyncpg.Connection) -> None:
-    await store(eyes, 3, crashes=1, age=10)
+    await store(eyes, 3, crashes=2, age=10)
     await store(eyes, 2)
 
     jobs, saw = await claim(eyes, {"default": 5}, 5)
@@ -114,6 +117,17 @@ async def test_of_the_suspects_only_one_is_taken(eyes: asyncpg.Connection) -> No
 
     assert (len(jobs), saw) == (3, 5)
     assert more == []
+
+
+async def test_what_ran_at_one_death_runs_again_together(eyes: asyncpg.Connection) -> None:
+    await store(eyes, 3, crashes=1)
+    await store(eyes, 3, crashes=2)
+
+    jobs, _ = await claim(eyes, {"default": 9}, 9, suspects=0)
+    beside_one_that_is_alone, _ = await claim(eyes, {"default": 9}, 9, suspects=0, alone_from=1)
+
+    assert [job["crashes"] for job in jobs] == [1, 1, 1]
+    assert beside_one_that_is_alone == []
 
 
 async def test_a_claimer_beside_another_takes_what_the_other_left(
@@ -236,6 +250,37 @@ async def test_a_claim_asks_for_what_there_are_free_slots_for(database: str) -> 
 def test_claimed_is_what_the_statement_answers() -> None:
     select = STATEMENTS["claim"].rpartition("select\n")[2]
     listed = select.partition("from (select count")[0].replace("\n", " ")
-    columns = [column.strip().removeprefix("claimed.") for column in listed.split(",")]
+    columns = [
+        column.rpartition(" as ")[2].strip().removeprefix("claimed.")
+        for column in listed.split(",")
+    ]
 
     assert columns == ["seen.saw", *Claimed._fields]
+
+
+async def test_queues_that_are_empty_are_not_asked_for_for_ever(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    # Queues named after customers: each is heard of once, and most are empty ever after.
+    ran: list[str] = []
+
+    @jobs.task(name="t", queue="own")
+    async def work() -> None:
+        ran.append("t")
+
+    async with jobs.running():
+        claimer = inside(jobs)._claimer
+        for customer in range(3):
+            await work.options(queue=f"customer {customer}").enqueue()
+        await until_true(lambda: len(ran) == 3)
+        assert len(claimer.queues) == 5
+        polls = Count(inside(jobs)._ledger, "poll")
+        for number in (1, 2):
+            inside(jobs)._poller.poll_now()
+            await polls.until_answered(number)
+        assert claimer.queues == ["default", "own"]
+
+        # And one that nobody told of is found by the poll.
+        await store(eyes, 1, queue="customer 9")
+        inside(jobs)._poller.poll_now()
+        await until_true(lambda: len(ran) == 4)

@@ -12,7 +12,8 @@ import pytest
 
 from asyncjobs import Jobs, Snooze, current_job
 from asyncjobs.engine import executor as executor_module
-from tests.engine.harm import Count, inside, proxied, until_at_rest
+from tests.engine.harm import Count, inside, until_at_rest
+from tests.faults.proxy import proxied
 from tests.moments import until, until_true
 
 
@@ -36,8 +37,8 @@ async def test_a_job_that_comes_back_at_once_is_known_while_it_runs(database: st
     async with jobs.running():
         finish = inside(jobs)._ledger.finish
 
-        async def heard_late(*args: object) -> object:
-            answers = await finish(*args)
+        async def heard_late(*args: object, **options: object) -> object:
+            answers = await finish(*args, **options)
             await asyncio.sleep(0.02)  # a busy loop, or an answer in many packets
             return answers
 
@@ -250,3 +251,19 @@ async def test_a_lock_that_outlived_the_executor_goes_when_the_last_body_has_end
         )
 
     await until(freed)
+
+
+async def test_a_process_that_ends_while_its_link_is_down_says_so_all_the_same(
+    database: str, eyes: asyncpg.Connection
+) -> None:
+    async with proxied(database) as proxy:
+        jobs = Jobs(proxy.dsn)
+        async with jobs.running():
+            proxy.refuse()
+            proxy.hang_up(only="link")
+            await until_true(lambda: not inside(jobs).link.is_up)
+
+    endings = await eyes.fetch(
+        "select ended_at is not null as ended, ending from asyncjobs.process"
+    )
+    assert [tuple(row) for row in endings] == [(True, "stopped")]

@@ -252,3 +252,22 @@ async def test_what_is_not_kept_leaves_no_trace(jobs: Jobs, eyes: asyncpg.Connec
         await until(gone)
 
     assert await eyes.fetchval("select count(*) from asyncjobs.finished") == 0
+
+
+async def test_the_fence_goes_on_through_the_archive_and_back(
+    ledger: Ledger, eyes: asyncpg.Connection
+) -> None:
+    # Finished, tried again by somebody, and running again in the same process: the first run has a late word.
+    failed = Outcome(JobState.FAILED, "failed", error="no")
+    id = await running_row(eyes, ME, fence=5)
+    await ledger.finish(ME, [Settled(id, 5, failed, 0.1, 1)])
+    await ledger.retry(id)
+    await eyes.execute(
+        "update asyncjobs.job set state = 'running', attempt = 1, fence = fence + 1, claimed_by = $1",
+        ME,
+    )
+
+    [late] = await ledger.finish(ME, [Settled(id, 5, DONE, 0.1, 1)])
+
+    assert await eyes.fetchval("select fence from asyncjobs.job") == 7
+    assert late.answer == "lost"

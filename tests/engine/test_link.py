@@ -13,7 +13,8 @@ import pytest
 from asyncjobs import Jobs
 from asyncjobs.errors import UnsafePool
 from asyncjobs.postgres.failures import InDoubt, NotNow, Refused, Unreachable
-from tests.engine.harm import proxied
+from tests.engine.harm import cut, inside
+from tests.faults.proxy import Way, proxied
 from tests.moments import until, until_true
 
 
@@ -71,8 +72,7 @@ async def test_a_foreign_pool_that_breaks_a_promise_is_refused_by_name(database:
 
 async def test_a_caller_that_is_cancelled_leaves_the_link_as_it_was(jobs: Jobs) -> None:
     async with jobs.running():
-        assert jobs.executor is not None
-        link = jobs.executor.link
+        link = inside(jobs).link
         generation = link.generation
         callers = [asyncio.ensure_future(link.fetch("select pg_sleep(0.05)")) for _ in range(3)]
         await asyncio.sleep(0)
@@ -89,8 +89,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_link_as_it_was(jobs: Jobs) 
 
 async def test_a_refused_statement_is_told_and_the_link_stays(jobs: Jobs) -> None:
     async with jobs.running():
-        assert jobs.executor is not None
-        link = jobs.executor.link
+        link = inside(jobs).link
         with pytest.raises(Refused, match="division by zero"):
             await link.fetch("select 1 / 0")
         assert link.is_up
@@ -102,8 +101,7 @@ async def test_a_statement_that_takes_too_long_is_given_up_by_the_server_and_the
 ) -> None:
     # Else a backend would stay behind that waits for a lock, and claims when it gets it.
     async with jobs.running():
-        assert jobs.executor is not None
-        link = jobs.executor.link
+        link = inside(jobs).link
         with pytest.raises(NotNow, match="statement timeout"):
             await link.fetch("select pg_sleep(60)")
         assert link.is_up
@@ -117,10 +115,10 @@ async def test_a_statement_without_an_answer_ends_the_generation(database: str) 
             assert jobs.executor is not None
             link = jobs.executor.link
             await link.fetch("select 1")
-            proxy.swallow()
+            proxy.silence(Way.ANSWERED)
             with pytest.raises(InDoubt, match="no answer in time"):
                 await link.fetch("select 2")
-            proxy.swallow(on=False)
+            await proxy.heal()
             proxy.hang_up()
             await until_true(lambda: link.is_up and link.generation == 2)
 
@@ -128,12 +126,11 @@ async def test_a_statement_without_an_answer_ends_the_generation(database: str) 
 async def test_each_generation_has_a_lock_of_its_own(jobs: Jobs, eyes: asyncpg.Connection) -> None:
     keys = set()
     async with jobs.running():
-        assert jobs.executor is not None
-        link = jobs.executor.link
+        link = inside(jobs).link
         for generation in (1, 2, 3):
 
             def is_up(generation: int = generation) -> bool:
-                return link.is_up and link.generation == generation
+                return bool(link.is_up and link.generation == generation)
 
             await until_true(is_up)
             keys.add(await eyes.fetchval("select lock_key from asyncjobs.process"))
@@ -145,8 +142,7 @@ async def test_each_generation_has_a_lock_of_its_own(jobs: Jobs, eyes: asyncpg.C
 
 async def test_while_the_link_is_down_nothing_can_be_asked_on_it(jobs: Jobs) -> None:
     async with jobs.running():
-        assert jobs.executor is not None
-        link = jobs.executor.link
+        link = inside(jobs).link
     with pytest.raises(Unreachable):
         await link.fetch("select 1")
 
@@ -194,3 +190,30 @@ def _hold_and_fork(database: str, writes: int) -> None:
         asyncio.run(hold())
     finally:
         os._exit(1)
+
+
+async def test_no_process_row_is_ever_without_its_lock(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    # A row that comes before its lock looks dead to whoever looks in between: a booting process would be buried.
+    await eyes.execute(
+        """
+        create function has_its_lock() returns trigger language plpgsql as $$
+        begin
+          if not exists (
+            select from pg_locks
+            where locktype = 'advisory' and pid = pg_backend_pid() and granted
+              and (classid::bigint << 32) | objid::bigint = new.lock_key
+          ) then
+            raise 'the row is here and its lock is not';
+          end if;
+          return new;
+        end $$;
+        create trigger has_its_lock before insert or update of lock_key on asyncjobs.process
+        for each row execute function has_its_lock()
+        """
+    )
+    async with jobs.running():
+        link = inside(jobs).link
+        await cut(eyes, "asyncjobs link")
+        await until_true(lambda: link.is_up and link.generation == 2)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 
-from asyncjobs import Jobs
+from asyncjobs import Jobs, Snooze, current_job
+from asyncjobs.engine import connection
 from asyncjobs.errors import Unavailable
-from tests.engine.harm import Count, inside, proxied, until_at_rest
+from tests.engine.harm import Count, inside, until_at_rest
+from tests.faults.proxy import Way, proxied
+from tests.faults.trap import Moment
 from tests.moments import until, until_true
 
 
@@ -126,7 +131,7 @@ async def test_an_enqueue_ends_within_its_patience_when_nothing_is_answered(data
 
         async with jobs.connected():
             await work.enqueue()
-            proxy.swallow()
+            proxy.silence(Way.ANSWERED)
             began = time.monotonic()
             storing = asyncio.ensure_future(work.enqueue())
             await asyncio.sleep(0.3)
@@ -134,7 +139,7 @@ async def test_an_enqueue_ends_within_its_patience_when_nothing_is_answered(data
             proxy.hang_up()
             done, _ = await asyncio.wait([storing], timeout=45)
             took = time.monotonic() - began
-            proxy.swallow(on=False)
+            await proxy.heal()
             proxy.hang_up()
             assert done
             assert took < 15
@@ -153,14 +158,60 @@ async def test_a_resend_that_is_not_answered_ends(database: str) -> None:
             ledger = jobs.connection.enqueuer._ledger
             request = jobs.connection.road._request(work.job())
             await ledger.enqueue([request])
-            proxy.swallow()
+            proxy.silence(Way.ANSWERED)
             began = time.monotonic()
             resend = asyncio.ensure_future(ledger.enqueue_again([request]))
             done, _ = await asyncio.wait([resend], timeout=40)
             took = time.monotonic() - began
-            proxy.swallow(on=False)
+            await proxy.heal()
             proxy.hang_up()
             await asyncio.wait([resend], timeout=5)
         assert done
         assert took < 15
         assert isinstance(resend.exception(), Unavailable)
+
+
+async def test_who_comes_behind_others_waits_no_longer_than_they_when_nothing_is_answered(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ENQUEUE_WITHIN", 1.0)
+    async with proxied(database) as proxy:
+        jobs = Jobs(proxy.dsn)
+
+        @jobs.task
+        async def work() -> None: ...
+
+        async def refused_after(number: int) -> float:
+            began = time.monotonic()
+            with pytest.raises(Unavailable):
+                await jobs.enqueue_many([work.job() for _ in range(number)])
+            return time.monotonic() - began
+
+        async with jobs.connected():
+            await work.enqueue()
+            proxy.silence(Way.ANSWERED)
+            first, bulk = asyncio.ensure_future(refused_after(1)), refused_after(3)
+            await until_true(lambda: jobs.connection.enqueuer._callers._sent)
+            for took in await asyncio.gather(first, bulk, refused_after(1)):
+                assert 1 <= took < 3
+            proxy.hang_up()
+            await proxy.heal()
+
+
+async def test_a_job_goes_on_soon_when_nobody_heard_that_it_has_gone_back(database: str) -> None:
+    # The finish that sent it back was recorded, its answer was lost, and the second try finds nothing.
+    async with proxied(database) as proxy:
+        jobs = Jobs(proxy.dsn)
+
+        @jobs.task
+        async def work() -> Snooze | int:
+            if proxy_trap.sprung:
+                return current_job().attempt
+            return Snooze(timedelta(milliseconds=100))
+
+        proxy_trap = proxy.trap("finish", Moment.AFTER)
+        async with jobs.running():
+            stored = await work.enqueue()
+
+            # The safety poll would find it too, after half a minute.
+            assert await stored.result(10) == 1

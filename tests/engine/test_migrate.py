@@ -12,7 +12,9 @@ import pytest
 
 from asyncjobs import Jobs
 from asyncjobs.errors import SchemaMismatch
-from asyncjobs.postgres.migrate import migrate, migrations, script
+from asyncjobs.postgres import migrate as migrate_module
+from asyncjobs.postgres.migrate import Migration, migrate, migrations, script
+from tests.moments import until
 
 APPLY = """
 import asyncio, sys, asyncpg
@@ -114,3 +116,66 @@ def test_every_statement_names_its_columns_and_its_promise() -> None:
         text = entry.read_text()
         assert text.startswith("-- "), entry.name
         assert not re.search(r"\breturning \*|select \*|job\.\*", text), entry.name
+
+
+ADDED = "alter table asyncjobs.job add column added text; alter table asyncjobs.archive add column added text"
+
+
+async def test_a_column_added_under_a_running_process_breaks_nothing(
+    jobs: Jobs, database: str, eyes: asyncpg.Connection
+) -> None:
+    # As in a rolling deploy: the schema is newer, the code that runs is not, and its statements are prepared.
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    caller = await asyncpg.connect(database)
+    async with jobs.running():
+        for _ in range(2):
+            async with caller.transaction():
+                job = await work.options(connection=caller).enqueue()
+            assert await job.result(20) == 1
+            assert await (await work.enqueue()).result(20) == 1
+        async with caller.transaction():
+            await caller.execute("select 1")
+            await eyes.execute(ADDED)
+            job = await work.options(connection=caller).enqueue()
+        assert await job.result(20) == 1
+        assert await (await work.enqueue()).result(20) == 1
+        assert jobs.executor is not None
+        assert jobs.executor.link.generation == 1
+    await caller.close()
+
+
+async def test_a_migration_gives_way_to_an_open_request_and_lets_others_pass(
+    database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A waiting ALTER would stop every claim behind it, for as long as one request stays open.
+    more = Migration(9001, "9001_more", "0.1.0", ADDED)
+    known = migrations("asyncjobs")
+    monkeypatch.setattr(migrate_module, "migrations", lambda schema: [*known, more])
+    request, migrator = [await asyncpg.connect(database) for _ in range(2)]
+    opened = request.transaction()
+    await opened.start()
+    await request.execute("select asyncjobs.enqueue('t')")
+    migrating = asyncio.ensure_future(migrate(migrator, "asyncjobs"))
+
+    async def it_waits() -> bool:
+        return bool(
+            await eyes.fetchval(
+                "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and not granted and database ="
+                " (select oid from pg_database where datname = current_database())"
+            )
+        )
+
+    # It has waited, given way, and waits again: a statement in between is through in a moment.
+    for _ in range(3):
+        await until(it_waits)
+        async with asyncio.timeout(1):
+            await eyes.execute("update asyncjobs.job set priority = 1 where task = 'nobody'")
+        assert not migrating.done()
+    await opened.rollback()
+
+    assert await migrating == ["9001_more"]
+    await request.close()
+    await migrator.close()

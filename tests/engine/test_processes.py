@@ -4,70 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import UUID
 
 import asyncpg
-import pytest
 
-from asyncjobs import Jobs, JobState, Tasks
-from tests.engine import crew
+from asyncjobs import Jobs, JobState
+from tests.engine.crew import Hire
+from tests.engine.diary import diary, until_began
 from tests.moments import until
-
-Hire = Callable[..., Awaitable[asyncio.subprocess.Process]]
-
-
-@pytest.fixture
-async def hire(database: str, eyes: asyncpg.Connection) -> AsyncIterator[Hire]:
-    """Start a process that works on the test's database; all are killed at the end."""
-    await eyes.execute(crew.DIARY)
-    hired = []
-
-    async def start(slots: int = 5) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.engine.crew", database, str(slots)),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        hired.append(process)
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"up\n"
-        return process
-
-    yield start
-    for process in hired:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]
-
-
-@pytest.fixture
-async def desk(database: str) -> AsyncIterator[Jobs]:
-    """This process only enqueues and asks."""
-    jobs = Jobs(database)
-    registry = Tasks()
-    for task in crew.tasks.tasks.values():
-        registry.task(name=task.name, retry=task.retry)(task.function)
-    jobs.include(registry)
-    async with jobs.connected():
-        yield jobs
-
-
-async def diary(eyes: asyncpg.Connection, job: UUID, what: str) -> int:
-    count: int = await eyes.fetchval(
-        "select count(*) from public.diary where job = $1 and what = $2", job, what
-    )
-    return count
-
-
-async def until_began(eyes: asyncpg.Connection, job: UUID) -> None:
-    async def began() -> bool:
-        return await diary(eyes, job, "began") > 0
-
-    await until(began)
 
 
 async def test_two_processes_that_race_run_every_job_once(

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from datetime import timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -40,16 +41,15 @@ async def test_a_job_that_swallows_cancellation_keeps_its_slot_and_row_and_does_
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "CANCEL_AGAIN_AFTER", 0.05)
-    cancels = 0
+    cancels: list[float] = []
 
-    @jobs.task(timeout=timedelta(milliseconds=10))
+    @jobs.task(timeout=timedelta(milliseconds=10), retry=never())
     async def work() -> str:
-        nonlocal cancels
-        while cancels < 3:
+        while len(cancels) < 3:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                cancels += 1
+                cancels.append(time.monotonic())
                 assert await handle.status() is JobState.RUNNING
                 assert current_job().cancelled
         return "ended of its own accord"
@@ -59,7 +59,7 @@ async def test_a_job_that_swallows_cancellation_keeps_its_slot_and_row_and_does_
         handle = await work.enqueue()
         assert await handle.result(20) == "ended of its own accord"
 
-    assert cancels == 3
+    assert all(later - earlier > 0.04 for earlier, later in pairwise(cancels))
 
 
 async def test_a_plain_function_is_told_and_never_stopped(jobs: Jobs) -> None:
@@ -119,7 +119,9 @@ async def test_plain_functions_do_not_hold_up_the_event_loop(jobs: Jobs) -> None
         assert await handle.result(20) != threading.get_ident()
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
+)
 async def test_no_exception_of_a_job_ends_more_than_the_job(
     jobs: Jobs, error: BaseException
 ) -> None:
@@ -148,7 +150,12 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_is_tried_ag
         return tries
 
     async with jobs.running():
-        assert await (await work.enqueue()).result(20) == 3
+        job = await work.enqueue()
+        assert await job.result(20) == 3
+        seen = await jobs.get(job.id)
+
+    assert seen.attempt == 3
+    assert [attempt.outcome for attempt in seen.history] == ["failed", "failed"]
 
 
 async def test_an_error_whose_str_raises_and_a_text_that_postgres_cannot_hold_are_recorded(

@@ -10,6 +10,8 @@ import pytest
 
 from asyncjobs.engine import service
 from asyncjobs.engine.service import Troubles, keep
+from asyncjobs.errors import Unavailable
+from asyncjobs.health import Verdict
 
 
 class Clock:
@@ -77,6 +79,58 @@ async def test_after_a_calm_time_the_next_failure_is_a_first_one(clock: Clock) -
     await keep("patient", Patient(clock, failures=5, works=61).serve, Troubles())
 
     assert clock.pauses == [0.1] * 5
+
+
+async def test_failures_in_a_row_are_told_until_it_has_been_calm(clock: Clock) -> None:
+    troubles = Troubles()
+    await keep("patient", Patient(clock, failures=4).serve, troubles)
+
+    [found] = troubles.found(clock.now)
+
+    assert found.verdict is Verdict.FAIL
+    assert found.words == "patient fails again and again, 4 times now, with KeyError"
+    assert not found.restart_helps
+    assert list(troubles.found(clock.now + service.CALM_AFTER + 1)) == []
+
+
+async def test_failures_that_last_are_mended_by_a_restart(clock: Clock) -> None:
+    troubles = Troubles()
+    await keep("patient", Patient(clock, failures=12).serve, troubles)
+
+    [found] = troubles.found(clock.now)
+
+    assert found.restart_helps
+
+
+async def test_what_postgres_says_is_not_mended_by_a_restart(clock: Clock) -> None:
+    troubles = Troubles()
+
+    async def serve() -> None:
+        if troubles.get("claim", 0) < 12:
+            raise Unavailable("claim", "permission denied")
+
+    await keep("claim", serve, troubles)
+
+    [found] = troubles.found(clock.now)
+    assert found.verdict is Verdict.FAIL
+    assert not found.restart_helps
+
+
+async def test_a_failure_or_two_are_only_told(clock: Clock) -> None:
+    troubles = Troubles()
+    await keep("patient", Patient(clock, failures=2).serve, troubles)
+
+    [found] = troubles.found(clock.now)
+
+    assert found.verdict is Verdict.WARN
+    assert found.words == "patient has failed 2 times lately, with KeyError"
+
+
+async def test_those_that_may_fail_are_only_told(clock: Clock) -> None:
+    troubles = Troubles()
+    await keep("guest", Patient(clock, failures=12).serve, troubles)
+
+    assert [found.verdict for found in troubles.found(clock.now, {"guest"})] == [Verdict.WARN]
 
 
 async def test_every_failure_is_logged_with_its_traceback(

@@ -8,6 +8,7 @@ import asyncpg
 
 from asyncjobs import Jobs
 from asyncjobs.engine import wake
+from tests.engine.harm import cut, until_at_rest
 from tests.moments import until_true
 
 
@@ -148,3 +149,24 @@ async def test_a_message_that_makes_no_sense_is_passed_over(
         ):
             await eyes.execute("select pg_notify('asyncjobs', $1)", nonsense)
         assert await (await work.enqueue()).result(20) == 1
+
+
+async def test_others_are_told_of_what_is_ready_when_a_link_was_lost(
+    database: str, eyes: asyncpg.Connection
+) -> None:
+    # What was sent last on it, a rescue or a promotion, may have been done, and its answer never came.
+    heard: list[str] = []
+    ears = await listening(database, heard)
+    jobs = Jobs(database, queues=["mine"])
+    async with jobs.running():
+        await until_at_rest(jobs)
+        await eyes.execute(
+            """
+            insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments)
+            values (gen_random_uuid(), 't', 'theirs', 'ready', now(), now(), '{}')
+            """
+        )
+        await cut(eyes, "asyncjobs link")
+
+        await until_true(lambda: any('"theirs"' in words for words in heard))
+    await ears.close()

@@ -224,3 +224,18 @@ def test_development_is_what_the_environment_says(
         monkeypatch.setenv("ASYNCJOBS_DEV", said)
 
     assert Jobs().development is expected
+
+
+async def test_jobs_may_be_closed_by_another_task_than_opened_them(jobs: Jobs) -> None:
+    # As fixtures of test frameworks are; a scope that is left in another task than it was entered in would fail.
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    running = jobs.running()
+    await asyncio.create_task(running.__aenter__())
+    assert await (await work.enqueue()).result(20) == 1
+    await asyncio.create_task(running.__aexit__(None, None, None))
+
+    async with jobs.running():
+        assert await (await work.enqueue()).result(20) == 1

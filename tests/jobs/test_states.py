@@ -153,3 +153,30 @@ async def test_a_process_that_only_enqueues_cancels_what_runs_elsewhere(database
         assert await asks.cancel(job.id)
 
         await until_state(job, JobState.CANCELLED)
+
+
+async def test_a_job_on_its_way_to_the_archive_and_back_is_never_missing(
+    jobs: Jobs, database: str
+) -> None:
+    @jobs.task
+    async def work() -> None: ...
+
+    async with jobs.connected():
+        job = await work.options(delay=timedelta(days=1)).enqueue()
+        over = False
+
+        async def travel() -> None:
+            nonlocal over
+            for _ in range(100):
+                assert await jobs.cancel(job.id)
+                assert await jobs.retry(job.id)
+            over = True
+
+        travels = asyncio.ensure_future(travel())
+        seen = set()
+        while not over:
+            seen.add((await jobs.get(job.id)).state)
+            seen.add(await job.status())
+        await travels
+
+    assert seen == {JobState.CANCELLED, JobState.READY}

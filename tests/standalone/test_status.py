@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
+import asyncpg
 import pytest
 
-from asyncjobs.standalone.report import in_words
+from asyncjobs import embedded
+from asyncjobs.health import in_words
 from tests.command import run
+from tests.postgres import Administrator, postgres_version, prepare
 from tests.standalone import yard
 from tests.standalone.conftest import StartWork, Yard
+
+
+@pytest.fixture(scope="session")
+def careful(session_directory: Path) -> Iterator[Administrator]:
+    """A server as it should be set, unlike the one of all other tests: that one is wrong to begin with."""
+    with (
+        embedded.start(session_directory / "careful", version=postgres_version()) as server,
+        closing(Administrator(server)) as administrator,
+    ):
+        yield administrator
+
+
+@pytest.fixture
+def database(careful: Administrator) -> Iterator[str]:
+    """The address of a database there."""
+    with careful.database("template0") as dsn:
+        prepare(dsn)
+        yield dsn
 
 
 async def test_an_idle_database_has_nothing_wrong(database: str) -> None:
     code, said = await run("status", "--dsn", database)
 
     assert code == 0
-    assert "schema asyncjobs, at 0001_jobs" in said
+    assert "schema asyncjobs, at 0" in said
     assert "no processes alive" in said
     assert "!" not in said
 
@@ -83,6 +107,46 @@ async def test_a_process_that_is_gone_and_its_jobs_are_told(
 
     assert code == 1
     assert "is gone; what it ran (1 job) waits to be rescued by another." in said
+
+
+async def test_who_locked_a_table_is_told_though_nothing_else_can_be(
+    database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with eyes.transaction():
+        await eyes.execute("lock table asyncjobs.job in access exclusive mode")
+
+        code, said = await run("status", "--dsn", database)
+
+    assert code == 1
+    assert "How the jobs stand was not told" in said
+    assert f"pid {eyes.get_server_pid()} of postgres holds AccessExclusiveLock on job" in said
+
+
+async def test_an_advice_is_told_and_is_nothing_wrong(
+    database: str, eyes: asyncpg.Connection
+) -> None:
+    await eyes.execute(
+        "insert into asyncjobs.migration (number, name, oldest_code) values (900, '0900_far', '0.0.1')"
+    )
+
+    code, said = await run("status", "--dsn", database)
+
+    assert code == 0
+    assert "\n* It is newer than this code, at 0900_far" in said
+
+
+@pytest.fixture
+def careless(administrator: Administrator, template: str) -> Iterator[str]:
+    """The address of a database on the server of all other tests."""
+    with administrator.database(template) as dsn:
+        yield dsn
+
+
+async def test_a_server_that_may_lose_what_was_committed_is_wrong(careless: str) -> None:
+    code, said = await run("status", "--dsn", careless)
+
+    assert code == 1
+    assert "\n! fsync is off. A power cut" in said
 
 
 async def test_failures_of_the_last_day_are_counted(seen: Yard, start_work: StartWork) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict, assert_type
+from typing import Annotated, Any, TypedDict, assert_type
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,7 @@ from asyncjobs import (
     Job,
     Jobs,
     JobState,
+    Secret,
     Snapshot,
     Snooze,
     Task,
@@ -63,6 +64,15 @@ async def perhaps(count: int) -> int | Snooze | Cancel:
     return count if count else Cancel("nothing to do")
 
 
+sealing = Jobs(encryption_keys=["key"])
+
+
+@sealing.task(secret=("pin",), encrypt=True)
+async def log_in(user: str, password: Annotated[str, Secret], pin: int = 0) -> str:
+    assert_type(password, str)
+    return user
+
+
 def made_later(size: int) -> str:
     return "x" * size
 
@@ -73,6 +83,7 @@ named = jobs.task(name="made.again")(made_later)
 
 async def enqueue() -> None:
     assert_type(await add.enqueue(1), Enqueued[int])
+    assert_type(await log_in.enqueue("ada", "correct horse", pin=1), Enqueued[str])
     assert_type(await add.enqueue(1, right=2), Enqueued[int])
     assert_type(await (await add.enqueue(1, 2)).result(), int)
     assert_type(await (await add.enqueue(1)).result(timeout=timedelta(seconds=3)), int)

@@ -4,15 +4,19 @@
 -- walk early, its last row comes too, not matching, to tell where to go on.
 select
   id, task, queue, priority, state, attempt, crashes,
-  claimed_by, claimed_at, cancel_asked_at, created_at, run_at,
-  promise, progress, progress_note,
-  case when pg_column_size(arguments) <= 2000 then left(arguments::text, 200) end as preview,
+  claimed_by, claimed_at, cancel_asked_at, created_at,
+  least(greatest(run_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00') as run_at,
+  least(greatest(promise, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00') as promise,
+  progress, progress_note,
+  case when pg_column_size(coalesce(shown, arguments)) <= 2000 then left(coalesce(shown, arguments)::text, 200) end as preview,
+  shown is not null as is_masked,
   ($1::text is null or task = $1) and ($2::text is null or queue = $2) as matches,
   step, statement_timestamp() as now
 from (
   select
     id, task, queue, priority, state, attempt, crashes, claimed_by, claimed_at, cancel_asked_at,
     created_at, run_at, promise, progress, progress_note, arguments,
+    extra -> 'shown' as shown,
     row_number() over (order by id desc) as step
   from asyncjobs.job
   where state = 'held' and id < $5

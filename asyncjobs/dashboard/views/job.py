@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncjobs.dashboard.query import read_filters
 from asyncjobs.dashboard.story import tell
+from asyncjobs.dashboard.values import values
 from asyncjobs.dashboard.views.flash import flash_of
 from asyncjobs.errors import JobNotFound
 
@@ -32,6 +33,7 @@ async def show_job(desk: Desk, request: Request) -> Response:
         filters=filters,
         job=rows[0],
         story=tell(rows[0], glance),
+        values=list(values(rows[0], desk.jobs.tasks)),
         longest=LONGEST,
         flash=flash_of(request.query_params),
     )

@@ -40,7 +40,8 @@ async def show_jobs(desk: Desk, request: Request) -> Response:
     filters = read_filters(query)
     glance = await desk.reader.glance(filters)
     page = await turn(desk.reader, filters, query.get("after"), query.get("before"))
-    lines = [line(row, glance) for row in page.rows]
+    known = desk.jobs.tasks
+    lines = [line(row, glance, known) for row in page.rows]
     return desk.page(
         request,
         "jobs",
@@ -51,9 +52,7 @@ async def show_jobs(desk: Desk, request: Request) -> Response:
         page=page,
         address=address(query.get("after"), query.get("before"), page.before is not None),
         about=ABOUT[filters.state],
-        tasks=choices(
-            filters.task, desk.jobs.tasks, *(process.tasks for process in glance.serving)
-        ),
+        tasks=choices(filters.task, known, *(process.tasks for process in glance.serving)),
         queues=choices(filters.queue, *known_queues(desk, glance)),
         flash=flash_of(query),
     )

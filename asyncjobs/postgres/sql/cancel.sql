@@ -1,10 +1,15 @@
 -- Cancel job $1. One that waits goes to the archive; one that runs is only asked: its process stops it and
 -- records the end. Answers 'cancelled' or 'asked' and by whom it is claimed; nothing for a job that is finished or unknown.
-with target as materialized (
+-- It waits for whoever holds the row for a fifth of a second at most, and is sent again: meanwhile it has one of
+-- the pool's two connections, and a process that has lost its link needs one at once, to say that it lives.
+with patience as materialized (
+  select set_config('lock_timeout', '200ms', true) as at_most
+),
+target as materialized (
   select job.id, job.state, job.claimed_by
-  from asyncjobs.job
-  where job.id = $1::uuid
-  for update
+  from patience
+  join asyncjobs.job on job.id = $1::uuid
+  for update of job
 ),
 asked as (
   update asyncjobs.job

@@ -1,10 +1,17 @@
 -- Make up to $3 ready jobs ours ($4): of each queue in $1 no more than its room in $2, most urgent first,
--- earliest promise first within a priority. Tasks that we do not know ($5) stay where they are.
+-- earliest promise first within a priority. What we cannot run ($5: tasks that we do not
+-- know, keys that we do not have) stays where it is.
 --
 -- Candidates are chosen without locks, $7 for each free slot, and only the best of them are locked: had
 -- each queue's share been locked at once, a second claimer would find everything taken and go to sleep.
--- Of the suspects (jobs whose process died) at most $6 are taken, so that the next death names the guilty.
+-- Of the suspects (jobs whose processes died, $8 times or more) at most $6 are taken, so that the next death
+-- names the guilty.
 -- Answers at least one row; `saw` above the number of jobs means: look again.
+--
+-- Arguments of more than 64 kB stay behind (null) and are asked for by arguments.sql: a process whose loop
+-- is blocked reads nothing, and the rest of a large answer would keep this statement, its locks and its
+-- snapshot open. What is stored in more is not even fetched; what is stored in less is measured as text,
+-- because it may have been compressed.
 --
 -- Walks job_ready (queue, priority, promise, id), one range a queue, then the primary key.
 with served as (
@@ -18,7 +25,8 @@ candidate as materialized (
     select job.id, job.priority, job.promise
     from asyncjobs.job
     where job.state = 'ready' and job.queue = served.queue
-      and job.task <> all ($5::text[]) and (job.crashes = 0 or $6::integer > 0)
+      and job.task <> all ($5::text[]) and coalesce(job.extra ->> 'key', '') <> all ($5::text[])
+      and (job.crashes < $8::integer or $6::integer > 0)
     order by job.priority, job.promise, job.id
     limit served.room * $7::integer
   ) as pick
@@ -37,14 +45,14 @@ ranked as (
   select
     locked.id, served.room, locked.crashes,
     row_number() over (partition by locked.queue order by locked.priority, locked.promise, locked.id) as in_queue,
-    row_number() over (partition by locked.crashes > 0 order by locked.priority, locked.promise, locked.id) as in_kind
+    row_number() over (partition by locked.crashes >= $8::integer order by locked.priority, locked.promise, locked.id) as in_kind
   from locked
   join served on served.queue = locked.queue
 ),
 chosen as materialized (
   select ranked.id
   from ranked
-  where ranked.in_queue <= ranked.room and (ranked.crashes = 0 or ranked.in_kind <= $6::integer)
+  where ranked.in_queue <= ranked.room and (ranked.crashes < $8::integer or ranked.in_kind <= $6::integer)
 ),
 claimed as (
   update asyncjobs.job
@@ -53,12 +61,13 @@ claimed as (
     claimed_at = statement_timestamp(), progress = null, progress_note = null
   where job.id = any (array(select chosen.id from chosen))
   returning
-    id, task, queue, attempt, crashes, fence, arguments, priority, promise,
+    id, task, queue, attempt, crashes, fence, priority, promise,
+    case when pg_column_size(arguments) <= 65536 then arguments::text end as arguments,
     date_part('epoch', statement_timestamp() - created_at) as age
 )
 select
   seen.saw, claimed.id, claimed.task, claimed.queue, claimed.attempt, claimed.crashes, claimed.fence,
-  claimed.arguments, claimed.age
+  case when octet_length(claimed.arguments) <= 65536 then claimed.arguments end as arguments, claimed.age
 from (select count(*) as saw from candidate) as seen
 left join claimed on true
 order by claimed.priority, claimed.promise, claimed.id

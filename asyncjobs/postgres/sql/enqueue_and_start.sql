@@ -1,13 +1,13 @@
--- Store jobs as enqueue.sql does, and let those that wish it ($8) be born running and ours ($9): they
--- start when this commits, without a claim. Only when this generation ($10) of our process stands (the
+-- Store jobs as enqueue.sql does, and let those that wish it ($9) be born running and ours ($10): they
+-- start when this commits, without a claim. Only when this generation ($11) of our process stands (the
 -- row is held, so that a burial waits for us or we for it, and then we are buried and all are born
--- ready), and when nothing that we could run is ready before them in the queues that we serve ($11, less
--- the tasks that we do not know, $12): else a steady local stream would keep older jobs waiting for ever.
+-- ready), and when nothing that we could run is ready before them in the queues that we serve ($12, less
+-- the tasks that we do not know and the keys that we do not have, $13): else a steady local stream would keep older jobs waiting for ever.
 -- One probe into job_ready for the whole batch.
 with me as materialized (
   select process.id
   from asyncjobs.process
-  where process.id = $9::bigint and process.generation = $10::integer
+  where process.id = $10::bigint and process.generation = $11::integer
     and process.ended_at is null and not process.draining
   for key share
 ),
@@ -17,23 +17,24 @@ opening as materialized (
     and not exists (
       select
       from asyncjobs.job
-      where job.state = 'ready' and job.queue = any ($11::text[]) and job.task <> all ($12::text[])
+      where job.state = 'ready' and job.queue = any ($12::text[]) and job.task <> all ($13::text[])
+        and coalesce(job.extra ->> 'key', '') <> all ($13::text[])
     ) as is_open
 )
 insert into asyncjobs.job
-  (id, task, queue, priority, state, run_at, promise, arguments, attempt, fence, claimed_by, claimed_at)
+  (id, task, queue, priority, state, run_at, promise, arguments, extra, attempt, fence, claimed_by, claimed_at)
 select
   wanted.id::uuid, wanted.task, wanted.queue, wanted.priority,
   case when due.at > statement_timestamp() then 'scheduled' when start.now then 'running' else 'ready' end,
-  due.at, due.at, wanted.arguments::jsonb,
+  due.at, due.at, wanted.arguments::jsonb, wanted.extra::jsonb,
   case when start.now then 1 else 0 end,
   case when start.now then 1 else 0 end,
-  case when start.now then $9::bigint end,
+  case when start.now then $10::bigint end,
   case when start.now then statement_timestamp() end
 from unnest(
   $1::text[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::double precision[],
-  $7::text[], $8::boolean[]
-) as wanted (id, task, queue, priority, run_at, delay, arguments, wish)
+  $7::text[], $8::text[], $9::boolean[]
+) as wanted (id, task, queue, priority, run_at, delay, arguments, extra, wish)
 cross join opening
 cross join lateral (
   select coalesce(wanted.run_at::timestamptz, statement_timestamp() + wanted.delay * interval '1 second') as at

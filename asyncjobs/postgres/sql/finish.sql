@@ -69,7 +69,7 @@ waiting as (
     history = case when jsonb_array_length(job.history) >= 20 then job.history - 0
       else coalesce(job.history, '[]') end || jsonb_build_object(
         'attempt', job.attempt, 'outcome', mine.story, 'process', job.claimed_by,
-        'started_at', job.claimed_at, 'waited', date_part('epoch', job.claimed_at - job.run_at),
+        'started_at', job.claimed_at, 'waited', date_part('epoch', job.claimed_at - least(greatest(job.run_at, '0001-01-02 00:00:00+00'), job.claimed_at)),
         'ran', mine.ran, 'error', mine.error, 'traceback', mine.traceback)
   from mine
   where job.id = mine.id and mine.state in ('ready', 'scheduled')

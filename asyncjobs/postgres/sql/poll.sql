@@ -1,7 +1,8 @@
 -- The safety poll, all that an idle process asks: in which queues is something ready, in how many seconds
--- is the next scheduled job due, is anybody but us ($1) running something, and are we?
+-- is the next scheduled job due, is anybody but us ($1) running something, and are we? And which is the newest
+-- migration: somebody may have migrated since we looked whether the schema fits.
 -- Steps through job_ready from queue to queue without reading what lies between; one probe into
--- job_scheduled and two into job_running.
+-- job_scheduled, two into job_running, one into the primary key of migration.
 with recursive named (queue) as (
   (
     select job.queue
@@ -24,7 +25,8 @@ with recursive named (queue) as (
 select
   array(select named.queue from named where named.queue is not null) as ready_in,
   (
-    select date_part('epoch', job.run_at - statement_timestamp())
+    -- Infinity, which SQL may store, cannot be subtracted from before Postgres 17.
+    select date_part('epoch', least(greatest(job.run_at, '0001-01-02 00:00:00+00'), '9999-12-30 00:00:00+00') - statement_timestamp())
     from asyncjobs.job
     where job.state = 'scheduled'
     order by job.run_at
@@ -39,4 +41,5 @@ select
     select
     from asyncjobs.job
     where job.state = 'running' and job.claimed_by = $1::bigint
-  ) as we_run
+  ) as we_run,
+  (select migration.name from asyncjobs.migration order by migration.number desc limit 1) as migration

@@ -19,7 +19,8 @@ select
   (select count(*) from promoted) as promoted,
   array(select distinct promoted.queue from promoted) as queues,
   (
-    select date_part('epoch', job.run_at - statement_timestamp())
+    -- Infinity, which SQL may store, cannot be subtracted from before Postgres 17.
+    select date_part('epoch', least(job.run_at, '9999-12-30 00:00:00+00') - statement_timestamp())
     from asyncjobs.job
     where job.state = 'scheduled' and job.run_at > statement_timestamp()
     order by job.run_at

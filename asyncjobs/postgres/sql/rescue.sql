@@ -2,13 +2,15 @@
 --
 -- One statement. It holds the process row against a direct start that is on its way (that one waits, finds
 -- us buried and is born ready; or it was first, then we leave and the next look comes), and it holds, to its end, the key
--- that the owner itself would need to come back. An owner that lives or has a lease keeps everything.
+-- that the owner itself would need to come back. An owner that lives or has a lease keeps everything, unless
+-- it is known to be gone ($6): then its lease speaks for nobody.
 -- A process that has ended already, or is unknown, needs no burial: what it still holds is taken.
 --
--- The attempt is given back and a crash is counted instead: for the suspect that ran, or for all when there
--- was none; for nobody when the process was draining. At $3 crashes the job has failed; a job that somebody
+-- The attempt is given back and a crash is counted instead: for those that had the most already, which are all
+-- when there was no suspect; for nobody when the process was draining. At $3 crashes the job has failed; a job that somebody
 -- asked to cancel is cancelled. Rows that somebody holds are skipped, the next look comes.
--- Walks job_running, then the primary key, in id order.
+-- Walks job_running, then the primary key, in id order. Each row is carried whole to where it goes: two CTEs
+-- joined with each other would be compared row by row, and 2,000 that fail at once took 340 ms.
 with owner as materialized (
   select process.id, process.generation, process.lock_key, process.lease_until, process.draining, process.ended_at, process.name
   from asyncjobs.process
@@ -21,7 +23,9 @@ dead as materialized (
   where
     case
       when owner.ended_at is not null then true
-      when owner.generation = $2::integer and coalesce(owner.lease_until, '-infinity') <= statement_timestamp()
+      when owner.generation = $2::integer and (
+        coalesce(owner.lease_until, '-infinity') <= statement_timestamp() or $6::boolean
+      )
         then pg_try_advisory_xact_lock(owner.lock_key)
       else false
     end
@@ -35,39 +39,50 @@ buried as (
   where process.id = $1::bigint and process.ended_at is null and exists (select from dead)
 ),
 taken as materialized (
-  select job.id, job.crashes, job.cancel_asked_at
+  select
+    job.id, job.task, job.queue, job.priority, job.run_at, job.promise, job.attempt, job.crashes, job.fence,
+    job.claimed_by, job.claimed_at, job.cancel_asked_at, job.created_at, job.arguments, job.progress,
+    job.progress_note, job.history, job.extra
   from asyncjobs.job
   where job.state = 'running' and job.claimed_by = $1::bigint and exists (select from dead)
   order by job.id
   for update skip locked
 ),
-charged as materialized (
+charge as (
   select
-    taken.id,
-    case
-      when (select bool_or(dead.draining) from dead) then taken.crashes
-      when taken.crashes > 0 or not (select bool_or(suspect.crashes > 0) from taken as suspect) then taken.crashes + 1
-      else taken.crashes
-    end as crashes,
-    taken.cancel_asked_at
-  from taken
+    (select bool_or(dead.draining) from dead) as nobody,
+    (select max(taken.crashes) from taken) as most,
+    (select dead.name from dead) as name
 ),
 fate as materialized (
   select
-    charged.id, charged.crashes,
+    charged.id, charged.task, charged.queue, charged.priority, charged.run_at, charged.promise, charged.attempt,
+    charged.crashes, charged.fence, charged.claimed_by, charged.claimed_at, charged.cancel_asked_at,
+    charged.created_at, charged.arguments, charged.progress, charged.progress_note, charged.history, charged.extra,
+    charged.who,
     case
       when charged.cancel_asked_at is not null then 'cancelled'
       when charged.crashes >= $3::integer then 'failed'
       else 'ready'
     end as state
-  from charged
+  from (
+    select
+      taken.id, taken.task, taken.queue, taken.priority, taken.run_at, taken.promise, taken.attempt,
+      case
+        when charge.nobody then taken.crashes
+        when taken.crashes = charge.most then taken.crashes + 1
+        else taken.crashes
+      end as crashes,
+      taken.fence, taken.claimed_by, taken.claimed_at, taken.cancel_asked_at, taken.created_at, taken.arguments,
+      taken.progress, taken.progress_note, taken.history, taken.extra,
+      coalesce(charge.name, taken.claimed_by::text) as who
+    from taken
+    cross join charge
+  ) as charged
 ),
 ended as (
   delete from asyncjobs.job
   where job.id = any (array(select fate.id from fate where fate.state <> 'ready'))
-  returning
-    id, task, queue, priority, run_at, promise, attempt, fence, claimed_by, claimed_at,
-    cancel_asked_at, created_at, arguments, progress, progress_note, history, extra
 ),
 archived as (
   insert into asyncjobs.archive
@@ -75,19 +90,18 @@ archived as (
     cancel_asked_at, created_at, arguments, progress, progress_note, history, extra,
     finished_at, ran, result, error, traceback, forget_on)
   select
-    ended.id, ended.task, ended.queue, ended.priority, fate.state, ended.run_at, ended.promise,
-    ended.attempt, fate.crashes, ended.fence + 1, ended.claimed_by, ended.claimed_at,
-    ended.cancel_asked_at, ended.created_at, ended.arguments, ended.progress, ended.progress_note,
-    ended.history, ended.extra,
+    fate.id, fate.task, fate.queue, fate.priority, fate.state, fate.run_at, fate.promise,
+    fate.attempt, fate.crashes, fate.fence + 1, fate.claimed_by, fate.claimed_at,
+    fate.cancel_asked_at, fate.created_at, fate.arguments, fate.progress, fate.progress_note,
+    fate.history, fate.extra,
     statement_timestamp(), null, null,
     case when fate.state = 'failed'
-      then format('ProcessDied: %s processes died while running it, the last was %s',
-        fate.crashes, coalesce((select dead.name from dead), ended.claimed_by::text)) end,
+      then format('ProcessDied: %s processes died while running it, the last was %s', fate.crashes, fate.who) end,
     null,
     (statement_timestamp() at time zone 'utc')::date
       + case when fate.state = 'failed' then $4::integer else $5::integer end + 1
-  from ended
-  join fate on fate.id = ended.id
+  from fate
+  where fate.state <> 'ready'
 ),
 back as (
   update asyncjobs.job
@@ -97,16 +111,10 @@ back as (
     history = case when jsonb_array_length(job.history) >= 20 then job.history - 0
       else coalesce(job.history, '[]') end || jsonb_build_object(
         'attempt', job.attempt, 'outcome', 'crashed', 'process', job.claimed_by,
-        'started_at', job.claimed_at, 'waited', date_part('epoch', job.claimed_at - job.run_at),
-        'ran', null, 'error', format('process %s died', coalesce((select dead.name from dead), job.claimed_by::text)),
-        'traceback', null)
+        'started_at', job.claimed_at, 'waited', date_part('epoch', job.claimed_at - least(greatest(job.run_at, '0001-01-02 00:00:00+00'), job.claimed_at)),
+        'ran', null, 'error', format('process %s died', fate.who), 'traceback', null)
   from fate
   where job.id = fate.id and fate.state = 'ready'
-  returning job.id, job.task, job.queue, 'ready' as state
 )
-select back.id, back.task, back.queue, back.state
-from back
-union all
-select ended.id, ended.task, ended.queue, fate.state
-from ended
-join fate on fate.id = ended.id
+select fate.id, fate.task, fate.queue, fate.state
+from fate
