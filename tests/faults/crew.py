@@ -2,7 +2,9 @@
 What the processes under harm run; `asyncjobs work tests.faults.crew:jobs` and the web app share it.
 
 Everything comes through the environment: FAULTS_DIARY is the file to write to, FAULTS_OPTIONS are keyword
-arguments of `Jobs` as JSON, with `drain` in seconds.
+arguments of `Jobs` as JSON, with `drain` in seconds. FAULTS_DIE names a moment at which to die (see death.py);
+FAULTS_MACHINE another machine, as which this one presents itself, so that nobody else here can prove a death;
+FAULTS_COUNT asks for a line for each statement (see sent.py).
 """
 
 from __future__ import annotations
@@ -15,12 +17,16 @@ import resource
 import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from asyncjobs import Jobs, Snooze, Tasks, current_job, exponential, fixed, never
+from asyncjobs.engine import identity
+from tests.faults import death, poison
 from tests.faults.diary import Diary, Witness
+from tests.faults.sent import count_statements
 
 tasks = Tasks()
 
@@ -43,6 +49,14 @@ def threaded(seconds: float = 0.02) -> None:
 async def blocking(seconds: float) -> None:
     """Block the event loop."""
     time.sleep(seconds)
+
+
+@tasks.task(retry=OFTEN)
+async def gasping(times: int, seconds: float) -> None:
+    """Block the event loop again and again, and let it run for moments only."""
+    for _ in range(times):
+        time.sleep(seconds)
+        await asyncio.sleep(0.001)
 
 
 @tasks.task(retry=OFTEN)
@@ -85,6 +99,7 @@ async def snoozes(gate: str) -> Snooze | None:
 @tasks.task(retry=never())
 async def deadly(how: str) -> None:
     """End the whole process, in one of several ways."""
+    death.last_words(Diary(Path(os.environ["FAULTS_DIARY"])))
     match how:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -100,6 +115,24 @@ async def deadly(how: str) -> None:
             raise ValueError(how)
 
 
+@tasks.task(retry=never())
+def hungry(seconds: float) -> None:
+    """Take all memory that the process may have, keep it for a while, and fail."""
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    former = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (64 << 20), former[1]))
+    try:
+        eaten = []
+        with suppress(MemoryError):
+            for size in (1 << 20, 1 << 12, 1 << 6):
+                while True:
+                    eaten.append(bytearray(size))
+        time.sleep(seconds)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, former)
+    raise MemoryError(f"after {len(eaten)} pieces")
+
+
 def _eat(limit: int) -> bool:
     """Take memory until there is none; what a kernel that ends a process for it would do is then done."""
     eaten = []
@@ -108,6 +141,12 @@ def _eat(limit: int) -> bool:
             eaten.append(bytearray(limit // 16))
     except MemoryError:
         return True
+
+
+@tasks.task(retry=OFTEN)
+async def heavy(load: str) -> int:
+    """Carry a lot."""
+    return len(load)
 
 
 @tasks.task(queue="mail", retry=OFTEN)
@@ -125,8 +164,10 @@ async def sits(seconds: float) -> None:
 
 
 def named(task: str) -> str:
-    """Give the name under which a function of this module is stored."""
-    return f"{__name__}.{task}"
+    """Give the name under which a function of this module, or of poison, is stored."""
+    return (
+        f"{__name__}.{task}" if f"{__name__}.{task}" in tasks.tasks else f"{poison.__name__}.{task}"
+    )
 
 
 def make(dsn: str | None = None, **options: Any) -> Jobs:
@@ -134,15 +175,31 @@ def make(dsn: str | None = None, **options: Any) -> Jobs:
     if "drain" in options:
         options["drain"] = timedelta(seconds=options["drain"])
     made = Jobs(dsn, **options)
-    made.include(tasks)
+    for task in (*tasks.tasks.values(), *poison.tasks.tasks.values()):
+        # Registered anew: a test has many of these in one process, and a registry belongs to one.
+        made.task(queue=task.queue, retry=task.retry, timeout=task.timeout, name=task.name)(
+            task.function
+        )
     return made
+
+
+async def renamed() -> None:
+    """Be known under one name in one version of the app, under another in the next."""
 
 
 def made_from_environment() -> Jobs:
     """Make what a process under harm runs."""
     witness = Witness(Diary(Path(os.environ["FAULTS_DIARY"])))
+    if moment := os.environ.get("FAULTS_DIE"):
+        death.arrange(moment, witness.diary)
+    if place := os.environ.get("FAULTS_MACHINE"):
+        identity.machine = lambda: place
+    if "FAULTS_COUNT" in os.environ:
+        count_statements(witness.diary)
     options = json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
     witness.jobs = made = make(extensions=[witness], **options)
+    if "FAULTS_RENAMED" in os.environ:
+        made.task(name=f"app.{os.environ['FAULTS_RENAMED']}")(renamed)
     return made
 
 

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -71,28 +72,41 @@ class Field:
         self.expected: dict[str, str] = {}
         self.left: set[str] = set()
         self.deleted: set[str] = set()
+        self.edited: set[str] = set()
         self.in_doubt = 0
+        self.lasting: list[UUID] = []  # what runs through all of it, where a scenario has such
         self.may_overlap = ""
         self.finished_within = FINISHED_WITHIN
+        self.desk_dsn = dsn  # where the test's own enqueues go
         self.began_at = time.monotonic()
         self._harms: list[tuple[float, frozenset[int]]] = []
         self._gone: dict[int, float] = {}
         self._desk: Jobs | None = None
         self._closers: list[Callable[[], Awaitable[object]]] = []
 
+    @property
+    def database(self) -> str:
+        """The name of its database."""
+        return urlsplit(self.dsn).path.lstrip("/")
+
     def seconds(self, full: float, short: float) -> float:
         """Choose how long something lasts: in the full form, and in the short one."""
         return full if self.full else short
 
+    async def lasts(self, full: float, short: float | None = None) -> None:
+        """Let time pass in which a harm goes on: so many seconds in the full form, and in the short one."""
+        await asyncio.sleep(full if short is None else self.seconds(full, short))
+
     # Processes.
 
-    async def worker(self, name: str = "worker", *, dsn: str | None = None, processes: int = 0,
+    async def worker(self, name: str = "worker", *, dsn: str | None = None, processes: int = 0, wait: bool = True,
                      environment: Mapping[str, str] | None = None, **options: Any) -> Process:  # fmt: skip
-        """Start `asyncjobs work`, wait until it is up; `processes`: under a supervisor, so many."""
+        """Start `asyncjobs work`, `wait` until it is up; `processes`: under a supervisor, so many."""
         command = python("-m", "asyncjobs", "work", "tests.faults.crew:jobs")
         command += ["--processes", str(processes)] if processes else []
         process = await self.start(name, command, dsn=dsn, environment=environment, **options)
-        await self.until_up(process, processes or 1)
+        if wait:
+            await self.until_up(process, processes or 1)
         return process
 
     async def web(self, name: str = "web", *, dsn: str | None = None, workers: int = 1, port: int | None = None,
@@ -103,7 +117,7 @@ class Field:
             "-m", "uvicorn", "tests.faults.web:app", "--port", str(port),
             *(("--workers", str(workers)) if workers > 1 else ()),
         )  # fmt: skip
-        command = [str(port) if word == "PORT" else word for word in command]
+        command = [word.replace("PORT", str(port)) for word in command]
         web = Web(name, self.directory / f"{len(self.processes)} {name}.log", port)
         await self.start(name, command, process=web, dsn=dsn, environment=environment, **options)
         await self.until_up(web, workers)
@@ -153,7 +167,7 @@ class Field:
     async def desk(self) -> Jobs:
         """Give a connected Jobs of the test's own: it enqueues and asks, and runs nothing."""
         if self._desk is None:
-            desk = crew.make(self.dsn)
+            desk = crew.make(self.desk_dsn)
             connected = desk.connected()
             await connected.__aenter__()
             self._closers.append(lambda: connected.__aexit__(None, None, None))
@@ -169,6 +183,15 @@ class Field:
         for each in stored:
             self.note_stored(each.id)
         return [each.id for each in stored]
+
+    async def enqueue_named(self, name: str, *, n: int = 1) -> list[UUID]:
+        """Store `n` jobs, without arguments, of a task that this process does not know."""
+        rows = await self.look(
+            "select asyncjobs.enqueue($1) as id from generate_series(1, $2)", name, n
+        )
+        for row in rows:
+            self.note_stored(row["id"])
+        return [row["id"] for row in rows]
 
     def note_stored(self, job: object) -> None:
         """A job was acknowledged: from now on it may not be lost."""
@@ -229,6 +252,23 @@ class Field:
         """Wait until each of these jobs has begun at least once."""
         await self.until_noted("began", jobs, within)
 
+    async def until_began_again(
+        self, jobs: Iterable[object], *, since: float = 0.0, within: float = 30.0
+    ) -> float:
+        """Wait until each of these has begun, later than at `since` or else twice; gives the last of the begins."""
+        wanted = {str(job) for job in jobs}
+
+        def latest() -> list[float]:
+            begins: dict[str, list[float]] = {job: [] for job in wanted}
+            for entry in self.entries("began"):
+                if entry.job in wanted and entry.at > since:
+                    begins[entry.job].append(entry.at)
+            few = 1 if since else 2
+            return [times[-1] for times in begins.values() if len(times) >= few]
+
+        await until_true(lambda: len(latest()) == len(wanted), within)
+        return max(latest())
+
     async def until_runs(self, number: int, within: float = 60.0) -> None:
         """Wait until so many runs have ended since the beginning."""
         await until_true(lambda: len(self.entries("ended")) >= number, within)
@@ -236,6 +276,10 @@ class Field:
     def runs(self) -> list[Run]:
         """Give the runs so far."""
         return runs_of(self._evidence([], {}))
+
+    def runs_of(self, job: object) -> list[Run]:
+        """Give the runs of this one so far."""
+        return [run for run in self.runs() if run.job == str(job)]
 
     async def until_finished(
         self, jobs: Iterable[object] | None = None, within: float | None = None
@@ -292,8 +336,22 @@ class Field:
         """Kill -9 one that somebody else started (a supervisor's child, a worker of uvicorn)."""
         self.harm(pid)
         os.kill(pid, signal.SIGKILL)
-        await until_true(lambda: not is_alive(pid))
-        self.note_gone(pid)
+        await self.until_gone(pid)
+
+    async def until_gone(self, *pids: int, within: float = 20.0) -> None:
+        """Wait until these have ended, whoever started them."""
+        for pid in pids:
+            await until_true(lambda pid=pid: not is_alive(pid), within)  # type: ignore[misc]
+            self.note_gone(pid)
+
+    async def until_dead(self, process: Process, within: float = 30.0) -> int:
+        """Wait until it has died as it was arranged to (see death.py); gives how it ended."""
+        code = await process.ended(within)
+        assert self.entries("dies", pid=process.pid), (
+            f"{process.name} ended otherwise:\n{process.said[-3000:]}"
+        )
+        process.was_killed = True
+        return code
 
     def note_gone(self, pid: int) -> None:
         """It is dead: what ran in it has ended."""
@@ -311,6 +369,10 @@ class Field:
         return code
 
     # The end.
+
+    def at_the_end(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Do this when every process has ended."""
+        self._closers.append(close)
 
     async def close(self) -> None:
         """Wait until all is finished, end every process, and ask the oracle."""
@@ -347,7 +409,7 @@ class Field:
         return [
             f"{process.name} has ended by itself, with {process.returncode}:\n{process.said[-2000:]}"
             for process in self.processes
-            if process.returncode not in (None, 0) and not process.was_killed
+            if process.returncode not in (None, 0) and not (process.was_killed or process.was_told)
         ]
 
     async def _end_all(self) -> list[str]:
@@ -375,6 +437,7 @@ class Field:
             pid for process in self.processes if process.was_killed for pid in self.pids_of(process)
         }
         killed |= {pid for _, pids in self._harms for pid in pids}
+        killed |= {entry.pid for entry in self.entries("dies")}
         words += [
             f"process {row['pid']} ended in good order and its row does not say so"
             for row in await self.look(NOT_ENDED)
@@ -405,9 +468,10 @@ class Field:
             expected=self.expected,
             left=frozenset(self.left),
             deleted=frozenset(self.deleted),
+            edited=frozenset(self.edited),
             in_doubt=self.in_doubt,
             may_overlap=self.may_overlap,
-            gone=self._gone,
+            gone={**self._gone, **{entry.pid: entry.at for entry in self.entries("dies")}},
         )
 
     def _told(self, words: Sequence[str]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 from tests.faults.oracle import Evidence, overlaps, runs_of
@@ -29,13 +31,16 @@ class Figures:
     twice: int = 0  # pairs of runs of one job that overlapped
     refused: int = 0  # outcomes that came too late and were refused
     took: float = 0.0
+    notes: dict[str, float] = field(default_factory=dict)  # whatever else a scenario measured
 
     def write(self, directory: Path) -> None:
         """Leave them where the runner finds them."""
         directory.mkdir(parents=True, exist_ok=True)
         number = len(list(directory.iterdir()))
         name = "".join(each if each.isalnum() else "-" for each in f"{self.story} {self.seed}")
-        (directory / f"{name[:150]} {number}.json").write_text(json.dumps(asdict(self)))
+        (directory / f"{name[:150]} {os.getpid()} {number}.json").write_text(
+            json.dumps(asdict(self))
+        )
 
     def in_words(self) -> str:
         """Say them in a line."""
@@ -43,6 +48,7 @@ class Figures:
             f"{self.jobs} jobs, {self.runs} runs, {AGAIN} {percentiles(self.again)} s, "
             f"standstill {self.standstill:.1f} s, {self.twice} twice, {self.refused} late ones refused, "
             f"{self.took:.0f} s in all"
+            + "".join(f"; {name}: {value:.3g}" for name, value in self.notes.items())
         )
 
 
@@ -55,7 +61,7 @@ def measure(
     figures.runs = len(runs)
     figures.twice = len(overlaps(runs))
     figures.refused = sum(1 for entry in evidence.entries if entry.what == "told Lost")
-    figures.again = sorted(_again(evidence, harms))
+    figures.again = sorted([*_again(evidence, harms), *_again_after_deaths(evidence)])
     ends = sorted(run.ended for run in runs if run.ended is not None)
     figures.standstill = max((b - a for a, b in pairwise(ends)), default=0.0)
 
@@ -66,26 +72,43 @@ def _again(evidence: Evidence, harms: Sequence[tuple[float, frozenset[int]]]) ->
         by_job[run.job].append(run)
     for at, pids in harms:
         for those in by_job.values():
+            next_began = min((run.began for run in those if run.began > at), default=None)
             hit = [
                 run
                 for run in those
                 if run.pid in pids
                 and run.began <= at
                 and (run.ended is None or run.ended >= at)
-                and run.how != "returned"
+                and (run.how != "returned" or run.ended is None or run.ended >= (next_began or inf))
             ]
-            later = [run.began for run in those if run.began > at]
-            if hit and later:
-                yield min(later) - at
+            if hit and next_began is not None:
+                yield next_began - at
+
+
+def _again_after_deaths(evidence: Evidence) -> Iterable[float]:
+    """Those who died at a moment of their own said which jobs they hit; what ran there was hit too."""
+    runs = runs_of(evidence)
+    for death in evidence.entries:
+        if death.what != "dies":
+            continue
+        hit = {run.job for run in runs if run.pid == death.pid and run.how == "killed"}
+        for job in hit.union(death.more["jobs"]):
+            later = [run.began for run in runs if run.job == job and run.began > death.at]
+            if later:
+                yield min(later) - death.at
 
 
 def percentiles(values: Sequence[float]) -> str:
     """Give the median, the 95th of a hundred and the greatest."""
     if not values:
         return "–"
+    return f"{statistics.median(values):.1f} / {at_95(values):.1f} / {max(values):.1f}"
+
+
+def at_95(values: Sequence[float]) -> float:
+    """Give the value that 95 of a hundred do not exceed."""
     ranked = sorted(values)
-    at_95 = ranked[min(len(ranked) - 1, round(0.95 * (len(ranked) - 1)))]
-    return f"{statistics.median(ranked):.1f} / {at_95:.1f} / {ranked[-1]:.1f}"
+    return ranked[round(0.95 * (len(ranked) - 1))]
 
 
 def read(directory: Path) -> list[Figures]:
@@ -108,6 +131,15 @@ def table(all_of_them: Iterable[Figures]) -> str:
         stories = chapters[chapter]
         lines += [_line(story, stories[story]) for story in sorted(stories)]
     return "\n".join(lines)
+
+
+def remarks(all_of_them: Iterable[Figures]) -> str:
+    """List whatever else was measured: the greatest of all times."""
+    greatest: dict[str, float] = {}
+    for one in sorted(all_of_them, key=lambda one: (one.chapter, one.story)):
+        for name, value in one.notes.items():
+            greatest[name] = max(value, greatest.get(name, value))
+    return "".join(f"\n- {name}: {value:.3g}" for name, value in greatest.items())
 
 
 def _line(story: str, times: Sequence[Figures]) -> str:

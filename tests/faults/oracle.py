@@ -55,6 +55,7 @@ class Evidence:
     expected: Mapping[str, str]  # job: how it must end; the others must have succeeded
     left: frozenset[str] = frozenset()  # jobs that must be unfinished
     deleted: frozenset[str] = frozenset()  # jobs that must be nowhere
+    edited: frozenset[str] = frozenset()  # jobs whose counts somebody changed by hand
     in_doubt: int = 0  # enqueues that raised: each may have stored its jobs or not
     may_overlap: str = ""  # why runs of one job may overlap here
     gone: Mapping[int, float] = field(default_factory=dict)  # pid: when it was dead for sure
@@ -188,7 +189,7 @@ def _attempts_are_right(evidence: Evidence, runs: Sequence[Run]) -> Iterator[str
     """Only runs that raised count, and the one that ended it; what was given back does not."""
     raised = Counter(run.job for run in runs if run.how not in ("returned", "killed", None))
     for kept in evidence.finished:
-        if len(kept.history) >= HISTORY_KEEPS:
+        if len(kept.history) >= HISTORY_KEEPS or kept.job in evidence.edited:
             continue
         stories = Counter(earlier["outcome"] for earlier in kept.history)
         if kept.state == "succeeded" and kept.attempt != stories["failed"] + 1:

@@ -65,7 +65,7 @@ def fields(request: pytest.FixtureRequest, repetition: int, tmp_path: Path) -> F
     """Make a field on any server, for scenarios that harm the server too: `async with fields(dsn) as field`."""
     options = request.config.option
     seed = f"{options.faults_seed} {repetition}"
-    story = request.node.originalname.removeprefix("test_").replace("_", " ")
+    story = _story(request)
     chapter = getattr(request.module, "CHAPTER", "99 others")
 
     @asynccontextmanager
@@ -87,6 +87,15 @@ def fields(request: pytest.FixtureRequest, repetition: int, tmp_path: Path) -> F
             figures.write(options.faults_figures)
 
     return make
+
+
+def _story(request: pytest.FixtureRequest) -> str:
+    """Tell it by the test's name; where the module says EACH_BY_ITSELF, by the words of its parameters too."""
+    story: str = request.node.originalname.removeprefix("test_").replace("_", " ")
+    if not getattr(request.module, "EACH_BY_ITSELF", False):
+        return story
+    words = [value for value in request.node.callspec.params.values() if isinstance(value, str)]
+    return ", ".join([story, *words])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -29,6 +29,7 @@ class Process:
         self.name = name
         self.words = words
         self.was_killed = False
+        self.was_told = False  # to end, by the scenario, which then looks at how it did
         self.may_say: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
 

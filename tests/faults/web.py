@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
+from asyncjobs.errors import Unavailable
 from tests.faults.crew import jobs, named
 
 
@@ -24,10 +25,18 @@ async def ping(request: Request) -> JSONResponse:
     return JSONResponse({"pid": os.getpid()})
 
 
+async def clock(request: Request) -> JSONResponse:
+    """Tell the time, as this process sees it."""
+    return JSONResponse({"now": time.time()})
+
+
 async def enqueue(request: Request) -> JSONResponse:
     """Store a job of the task that is named, with the JSON body as its positional arguments."""
     task = jobs.tasks[named(request.path_params["task"])]
-    stored = await task.enqueue(*await request.json())
+    try:
+        stored = await task.enqueue(*await request.json())
+    except Unavailable as error:
+        return JSONResponse({"error": str(error)}, status_code=503)
     return JSONResponse({"id": str(stored.id)})
 
 
@@ -51,6 +60,7 @@ async def stream(request: Request) -> StreamingResponse:
 app = Starlette(
     routes=[
         Route("/ping", ping),
+        Route("/clock", clock),
         Route("/enqueue/{task}", enqueue, methods=["POST"]),
         Route("/block", block),
         Route("/stream", stream),
