@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from asyncjobs.errors import BadOption
+
+_MOST = 1e15  # a number in a history that is no nonsense
+_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class JobState(StrEnum):
@@ -135,6 +139,47 @@ class Attempt:
     ran: float | None
     error: str | None = None
     traceback: str | None = None
+
+
+def read_history(stored: str | None) -> tuple[Attempt, ...]:
+    """Read the attempts that a row remembers, as far as they make sense: anybody may have edited it."""
+    entries: object = json.loads(stored or "[]")
+    if not isinstance(entries, list):
+        return ()
+    found = cast("list[object]", entries)
+    return tuple(_attempt(cast("dict[str, Any]", each)) for each in found if isinstance(each, dict))
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt:
+    process = _number(entry.get("process"))
+    return Attempt(
+        attempt=int(_number(entry.get("attempt")) or 0),
+        outcome=str(entry.get("outcome")),
+        process=None if process is None else int(process),
+        started_at=_moment(entry.get("started_at")),
+        waited=_number(entry.get("waited")),
+        ran=_number(entry.get("ran")),
+        error=_text(entry.get("error")),
+        traceback=_text(entry.get("traceback")),
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) < _MOST else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo and _FIRST < moment < _LAST else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 from asyncjobs.dashboard.lines import Note, crashes, ran, why_it_waits
-from asyncjobs.dashboard.query import FIRST, LAST
 from asyncjobs.dashboard.reader import Glance, Row
 from asyncjobs.dashboard.words import ago, duration
-from asyncjobs.job import JobState
+from asyncjobs.job import JobState, read_history
 
 WIDTH = 1000.0  # of the drawing, in its own units
-MOST = 1e15  # a number in a history that is no nonsense
 NARROWEST = 5.0  # a run of milliseconds in a life of days is seen all the same
 
 
@@ -89,41 +86,18 @@ def tell(row: Row, glance: Glance) -> Story:
 
 
 def earlier(row: Row) -> Iterator[Attempt]:
-    """Tell the attempts that are remembered; whoever may write rows may have put anything there."""
     names = process_names(row)
-    history: object = json.loads(row["history"] or "[]")
-    for entry in cast("list[object]", history) if isinstance(history, list) else []:
-        if isinstance(entry, dict):
-            told = cast("dict[str, Any]", entry)
-            process = number(told.get("process"))
-            yield Attempt(
-                number=int(number(told.get("attempt")) or 0),
-                outcome=str(told.get("outcome")),
-                started_at=moment(told.get("started_at")),
-                waited=number(told.get("waited")),
-                ran=number(told.get("ran")),
-                process=named(names, None if process is None else int(process)),
-                error=text(told.get("error")),
-                traceback=text(told.get("traceback")),
-            )
-
-
-def number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if abs(value) < MOST else None
-
-
-def text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def moment(value: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found if found.tzinfo and FIRST < found < LAST else None
+    for past in read_history(row["history"]):
+        yield Attempt(
+            number=past.attempt,
+            outcome=past.outcome,
+            started_at=past.started_at,
+            waited=past.waited,
+            ran=past.ran,
+            process=named(names, past.process),
+            error=past.error,
+            traceback=past.traceback,
+        )
 
 
 def current(row: Row, state: JobState) -> Attempt | None:

@@ -122,9 +122,11 @@ class Runs:
         From so many crashes on, so many more suspects may run here.
 
         One death proves little, mostly it was no job's fault: whatever ran there goes on at once. Who has
-        seen more of them runs with no other suspect beside it, so that the next death names the guilty.
+        seen more of them runs with no other suspect beside it, so that the next death names the guilty. One
+        that has ended and is not recorded counts too: a death would find its row running.
         """
-        most = max((run.job.crashes for run in self._live_by_id.values()), default=0)
+        runs = (*self._live_by_id.values(), *self._unrecorded.values())
+        most = max((run.job.crashes for run in runs), default=0)
         return (1, 0) if most >= self.alone_from else (self.alone_from, int(most == 0))
 
     @property

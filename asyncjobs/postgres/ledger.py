@@ -10,7 +10,6 @@ from uuid import UUID
 
 from asyncjobs.errors import JobNotFound
 from asyncjobs.job import (
-    Attempt,
     Claimed,
     JobState,
     Outcome,
@@ -18,6 +17,7 @@ from asyncjobs.job import (
     Settled,
     Snapshot,
     Stored,
+    read_history,
 )
 from asyncjobs.postgres.bond import Bond
 from asyncjobs.postgres.callers import answer_in_callers
@@ -382,19 +382,5 @@ def _snapshot(row: Row, mask: Mask) -> Snapshot:
     shown = None if values.pop("is_masked") else mask(row["task"], row["arguments"])
     values["arguments"] = json.loads(row["arguments"] if shown is None else shown)
     values["result"] = None if values["result"] is None else json.loads(values["result"])
-    values["history"] = tuple(map(_attempt, json.loads(values["history"] or "[]")))
+    values["history"] = read_history(values["history"])
     return Snapshot(**values)
-
-
-def _attempt(entry: dict[str, Any]) -> Attempt:
-    started = entry.get("started_at")
-    return Attempt(
-        attempt=entry["attempt"],
-        outcome=entry["outcome"],
-        process=entry.get("process"),
-        started_at=datetime.fromisoformat(started) if started else None,
-        waited=entry.get("waited"),
-        ran=entry.get("ran"),
-        error=entry.get("error"),
-        traceback=entry.get("traceback"),
-    )

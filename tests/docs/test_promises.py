@@ -121,7 +121,9 @@ def understand(words: list[str]) -> None:
         assert isinstance(uvicorn.main, click.Command)
         uvicorn.main.make_context("uvicorn", arguments)
     elif program == "nox":
-        end = arguments.index("--") if "--" in arguments else len(arguments)  # the rest is the session's
+        end = (
+            arguments.index("--") if "--" in arguments else len(arguments)
+        )  # the rest is the session's
         assert arguments[0] == "-s"
         assert set(arguments[1:end]) <= sessions()
     elif program == "pip":

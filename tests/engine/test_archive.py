@@ -154,3 +154,23 @@ async def test_a_retry_brings_a_spilled_job_back_too(jobs: Jobs, eyes: asyncpg.C
 
     assert (snapshot.state, snapshot.attempt) == (JobState.READY, 0)
     assert await eyes.fetchval("select fence from asyncjobs.job") == 10
+
+
+async def test_a_process_comes_up_though_another_makes_the_same_day_at_the_same_moment(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    # The other's row type is seen before its table is: Postgres refuses with "type … already exists".
+    for ahead in range(60):
+        name = await eyes.fetchval(
+            "select 'archive_' || to_char((now() at time zone 'utc')::date + $1::integer, 'YYYYMMDD')",
+            ahead,
+        )
+        if await eyes.fetchval("select to_regclass('asyncjobs.' || $1) is null", name):
+            await eyes.execute(f"create type asyncjobs.{name} as enum ()")
+
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    async with jobs.running():
+        assert await (await work.enqueue()).result(10) == 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import asyncpg
+import pytest
 
-from asyncjobs import Jobs
+from asyncjobs import Jobs, current_job
 from asyncjobs.job import Claimed
+from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.statements import Statements
 from tests.engine.harm import Count, inside
 from tests.moments import until_true
@@ -284,3 +287,37 @@ async def test_queues_that_are_empty_are_not_asked_for_for_ever(
         await store(eyes, 1, queue="customer 9")
         inside(jobs)._poller.poll_now()
         await until_true(lambda: len(ran) == 4)
+
+
+async def test_the_next_suspect_waits_until_the_end_of_the_one_before_is_recorded(
+    jobs: Jobs, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its function has returned, but a death would still find its row running, and charge it.
+    began: list[int] = []
+    recorded = asyncio.Event()
+
+    @jobs.task
+    async def work() -> None:
+        began.append(current_job().attempt)
+
+    finish = Ledger.finish
+
+    async def held(ledger: Ledger, *args: Any, **more: Any) -> Any:
+        await recorded.wait()
+        return await finish(ledger, *args, **more)
+
+    monkeypatch.setattr(Ledger, "finish", held)
+    async with jobs.connected():
+        await jobs.enqueue_many([work.job(), work.job()])
+    await eyes.execute("update asyncjobs.job set crashes = 2")
+    async with jobs.running():
+        await until_true(lambda: began and not inside(jobs).running)
+        claims = Count(inside(jobs)._ledger, "claim")
+        inside(jobs).ready(["default"])
+        await until_true(lambda: claims.calls)
+        await inside(jobs)._claimer.at_rest.wait()
+        before = len(began)
+        recorded.set()
+        await until_true(lambda: len(began) == 2)
+
+    assert before == 1

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
 from tests.faults.histories.play import Player
-from tests.faults.histories.steps import Step
+from tests.faults.histories.steps import Enqueue, Step, Trap
 from tests.faults.histories.strategies import histories
 from tests.postgres import Administrator
 
@@ -48,3 +48,11 @@ def test_whatever_happens_what_must_hold_holds(player: Player, pytestconfig: pyt
         whatever_happens()
     except FlakyFailure as not_every_time:  # what depends on who is faster is no less true for that
         raise not_every_time.exceptions[0] from None
+
+
+# What histories have found, each as short as it became.
+
+
+def test_a_delayed_job_whose_first_answer_was_lost_starts_when_it_is_due(player: Player) -> None:
+    """The resend found it stored, took it for ready, and told nobody of its time."""
+    player.play(Trap("A", "enqueue", "answer lost"), Enqueue("A", delay=0.5))

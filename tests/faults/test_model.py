@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.faults.histories.life import Claim, Deed, Life, Process, Row, Run
+from tests.faults.histories.life import Claim, Deed, Life, Numbness, Process, Row, Run
 from tests.faults.histories.model import complaints
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_runs_that_overlap_break_one() -> None:
 
 
 def test_runs_that_overlap_break_none_where_the_process_could_not_notice() -> None:
-    numb = replace(B, numb=[1.7])
+    numb = replace(B, numb=[Numbness(1.7, 2.7)])
     late = life()
     late.runs[1] = replace(late.runs[1], process=numb, ended=2.6, how="returned")
 

@@ -99,6 +99,8 @@ async def test_a_history_that_is_none_is_shown_as_far_as_it_makes_sense(
             answer = await client.get(f"/jobs/job/{id}")
             assert answer.status_code == 200, answer.text
             assert "greet" in read(answer).text
+            assert all(isinstance(each.attempt, int) for each in (await jobs.get(id)).history)
+        assert (await client.post(f"/jobs/job/{rows[0]}/cancel")).status_code == 303
 
 
 async def test_arguments_that_are_no_object_are_shown(jobs: Jobs, eyes: asyncpg.Connection) -> None:

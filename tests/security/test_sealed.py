@@ -385,15 +385,17 @@ async def test_jobs_under_a_lost_key_keep_nobody_from_starting_directly(
         lost = await other.tasks["echo"].enqueue(WORDS)
     jobs = jobs_with(database, OLD)
 
-    async with jobs.running():
-        await until(partial(given_back, jobs, lost.id))
+    async def is_born_running() -> bool:
         job = await jobs.tasks["echo"].enqueue("hi")
         assert await job.result(20) == {"said": "hi"}
-        assert (await jobs.get(lost.id)).state is JobState.READY
+        # Claimed at the very moment that it was stored.
+        started = "select claimed_at = created_at from asyncjobs.finished where id = $1"
+        return bool(await eyes.fetchval(started, job.id))
 
-    # Born running: claimed at the moment that it was stored.
-    started = "select claimed_at = created_at from asyncjobs.finished where id = $1"
-    assert await eyes.fetchval(started, job.id)
+    async with jobs.running():
+        await until(partial(given_back, jobs, lost.id))
+        await until(is_born_running)
+        assert (await jobs.get(lost.id)).state is JobState.READY
 
 
 @pytest.mark.parametrize("harm", ["changed", "moved to another job", "moved to another task"])

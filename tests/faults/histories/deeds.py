@@ -85,19 +85,22 @@ def _job(jobs: Jobs, wanted: Mapping[str, Any]) -> Job[Any]:
 
 
 def left_over(jobs: Jobs) -> dict[str, object]:
-    """Tell what an executor still holds; nothing, when it is at rest and well."""
-    executor = jobs.executor
-    assert executor is not None
-    runs = executor.runs
-    held = {
-        "bodies": len(runs.live),
-        "unrecorded": len(runs) - len(runs.live),
-        "expected": len(runs._expected),
-        "going back": len(runs._going_back),
-        "slots": runs.slots.total - runs.slots.free,
-        "outcomes": len(executor._finisher),
-        "enqueues": len(jobs.connection.enqueuer._waiting),
-        "failed services": {**executor.troubles, **jobs.connection.troubles},
-        "no link": not executor.link.is_up,
+    """Tell what a process still holds; nothing, when it is at rest and well."""
+    callers, executor = jobs.connection.enqueuer._callers, jobs.executor
+    held: dict[str, object] = {
+        "callers": len(callers.waiting) + len(callers._sent),
+        "failed services": dict(jobs.connection.troubles),
     }
+    if executor is not None:
+        runs = executor.runs
+        held |= {
+            "bodies": len(runs.live),
+            "unrecorded": len(runs) - len(runs.live),
+            "expected": len(runs._expected),
+            "going back": len(runs._going_back),
+            "slots": runs.slots.total - runs.slots.free,
+            "outcomes": len(executor._finisher),
+            "failed services of the executor": dict(executor.troubles),
+            "no link": not executor.link.is_up,
+        }
     return {name: number for name, number in held.items() if number}

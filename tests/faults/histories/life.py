@@ -6,7 +6,16 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
 from typing import Any
+
+
+@dataclass
+class Numbness:
+    """A time in which a process was frozen without its link, so that others could bury it."""
+
+    since: float
+    until: float = inf
 
 
 @dataclass(eq=False)
@@ -24,7 +33,7 @@ class Process:
     is_told_to_end: bool = False
     is_frozen: bool = False
     cut_off: list[float] = field(default_factory=list)  # when, for so long that others may bury it
-    numb: list[float] = field(default_factory=list)  # when it was so, and could not even notice
+    numb: list[Numbness] = field(default_factory=list)  # when it was so, and could not even notice
     silence: asyncio.Event = field(default_factory=asyncio.Event)  # all that it said has been heard
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import inf
 
 from tests.faults.histories.hand import MAX_ATTEMPTS
 from tests.faults.histories.life import Claim, Life, Process, Row, Run
@@ -73,14 +74,24 @@ def _do_not_overlap(runs: Iterable[Run]) -> bool:
 
 def _was_cut_off(run: Run) -> bool:
     """Whether others could take its process for dead before it could end this run."""
-    moments = [*run.process.numb, *(() if run.obeys else run.process.cut_off)]
-    return any(run.began - AT_ONCE < at < (run.ended or at + 1) for at in moments)
+    ended = inf if run.ended is None else run.ended
+    in_vain = not run.obeys and any(run.began - AT_ONCE < at < ended for at in run.process.cut_off)
+    return in_vain or _was_numb(run)
+
+
+def _was_numb(run: Run) -> bool:
+    """Whether its process could not even notice; it may begin what was given to it before."""
+    ended = inf if run.ended is None else run.ended
+    return any(run.began < numb.until + AT_ONCE and ended > numb.since for numb in run.process.numb)
 
 
 def _fences_grow(life: Life) -> bool:
-    fences = [run.fence for run in sorted(life.runs, key=lambda run: run.began)]
-    return all(a < b for a, b in pairwise(fences)) and all(
-        row.fence >= max(fences, default=0) for row in life.rows
+    known = [run for run in life.runs if not _was_numb(run)]
+    fences = [run.fence for run in sorted(known, key=lambda run: run.began)]
+    return (
+        all(a < b for a, b in pairwise(fences))
+        and len({run.fence for run in life.runs}) == len(life.runs)
+        and all(row.fence >= run.fence for row in life.rows for run in life.runs)
     )
 
 
@@ -143,7 +154,9 @@ def _was_claimed_before(row: Row) -> bool:
 def _runs_again(life: Life) -> bool:
     retried = max((deed.sent for deed in life.asked("retry") if deed.is_done), default=None)
     others: Sequence[float] = [
-        deed.answered or float("inf") for deed in life.deeds if deed.what != "retry"
+        inf if deed.answered is None else deed.answered
+        for deed in life.deeds
+        if deed.what != "retry"
     ]
     if retried is None or any(answered > retried for answered in others):
         return True

@@ -53,13 +53,14 @@ async def settle(stage: Stage) -> list[str]:
     try:
         await until(lambda: _is_at_rest(stage), RESTS_WITHIN)
     except TimeoutError:
-        complaints.append(f"there is unfinished work {RESTS_WITHIN:g} s after the last harm")
+        unfinished, held = await stage.see(UNFINISHED), await _held(stage)
+        complaints.append(
+            f"{RESTS_WITHIN:g} s after the last harm {unfinished} jobs are unfinished, and held: {held}"
+        )
         for row in await stage.look_at(STANDING):
             stage.tell(row)
     stage.tell("all is at rest")
     living = [process for process in stage.processes if not process.is_over]
-    for process in living:
-        complaints += await _left_over(stage, process)
     await asyncio.gather(*(stage.stop(process) for process in living))
     complaints += [
         f"{process.name} ended with code {process.code}" for process in living if process.code != 0
@@ -82,31 +83,24 @@ async def _see_to_living(stage: Stage) -> None:
 
 
 async def _is_at_rest(stage: Stage) -> bool:
-    """Whether nothing is unfinished; what still waits to be let go is let go now."""
+    """Whether nothing is unfinished, and nobody holds anything; what waits to be let go is let go now."""
     for life in stage.lives.values():
         # Who was asked to cancel has to end by that.
         if not life.was_asked("cancel") or life.was_asked("retry"):
             stage.let_go(life)
-    bodies = [run for run in stage.runs.values() if run.ended is None]
-    return not bodies and not await stage.see(UNFINISHED)
+    if any(run.ended is None for run in stage.runs.values()) or await stage.see(UNFINISHED):
+        return False
+    return not await _held(stage) and not await stage.see(UNFINISHED)
 
 
-async def _left_over(stage: Stage, process: Process) -> list[str]:
-    """What an executor still holds though all is at rest; it may take it a moment to see that."""
-    held: dict[str, Any] = {}
-
-    async def holds_nothing() -> bool:
-        nonlocal held
+async def _held(stage: Stage) -> dict[str, object]:
+    """What somebody still holds, a slot or an outcome or a caller; a service that has failed counts, too."""
+    held: dict[str, object] = {"the door": stage.held_at_the_door()}
+    for process in stage.up:
         deed = Deed("rest", process.place, 0.0)
         await stage.command(process, deed)
-        held = deed.learnt if deed.error is None else {"does not answer": deed.error}
-        return not held
-
-    try:
-        await until(holds_nothing, within=8)
-    except TimeoutError:
-        return [f"{process.name} is at rest and holds {held}"]
-    return []
+        held[process.name] = deed.error or deed.learnt
+    return {name: what for name, what in held.items() if what}
 
 
 async def rows(stage: Stage) -> Iterator[Row]:

@@ -23,9 +23,9 @@ from typing import Any, Self
 import asyncpg
 
 from asyncjobs import Jobs
-from tests.faults.histories.deeds import TROUBLE, do
+from tests.faults.histories.deeds import TROUBLE, do, left_over
 from tests.faults.histories.hand import declared
-from tests.faults.histories.life import Deed, Life, Process, Run
+from tests.faults.histories.life import Deed, Life, Numbness, Process, Run
 from tests.faults.histories.nursery import Nursery
 from tests.faults.proxy import Proxy, Way, proxied
 from tests.moments import until, until_true
@@ -200,6 +200,8 @@ class Stage:
 
     def thaw(self, process: Process) -> None:
         process.is_frozen = False
+        for each in process.numb:
+            each.until = min(each.until, time.monotonic())
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGCONT)
 
@@ -248,7 +250,7 @@ class Stage:
         self.thaw(process)
 
     def _is_numb(self, process: Process) -> None:
-        process.numb.append(time.monotonic())
+        process.numb.append(Numbness(time.monotonic()))
 
     def set_clock(self, process: Process, hours: int) -> None:
         self._say(process, clock=hours * 3600)
@@ -289,6 +291,10 @@ class Stage:
     def words_of(self, process: Process) -> str:
         """What it wrote to its output."""
         return self._words.get(process, "")
+
+    def held_at_the_door(self) -> dict[str, object]:
+        """What the process that only enqueues still holds: this one."""
+        return left_over(self._door)
 
     @property
     def door_application(self) -> str:
