@@ -22,11 +22,14 @@ from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, quote_plus
 
-from pydantic import BaseModel, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema, core_schema
 
 MASK = "•••"
 SHORTEST = 4  # characters; what is shorter is in half of all words
@@ -50,6 +53,9 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # Ten milliseconds to import, and pydantic has done it by now.
+        from pydantic_core import core_schema
+
         inner = handler(source)
         # After, not around: a wrapped schema would lose how JSON is read (bytes in base64, for one).
         return core_schema.no_info_after_validator_function(

@@ -269,6 +269,19 @@ class Field:
         await until_true(lambda: len(latest()) == len(wanted), within)
         return max(latest())
 
+    async def until_in_mid_job(self, process: Process) -> None:
+        """Wait until a job has just begun there: whoever is killed now has one in its hands."""
+
+        def has_begun() -> bool:
+            just_now = time.monotonic() - 0.05
+            return any(
+                run.began > just_now and run.ended is None
+                for run in self.runs()
+                if run.pid == process.pid
+            )
+
+        await until_true(has_begun)
+
     async def until_runs(self, number: int, within: float = 60.0) -> None:
         """Wait until so many runs have ended since the beginning."""
         await until_true(lambda: len(self.entries("ended")) >= number, within)
@@ -306,13 +319,21 @@ class Field:
             ) from None
 
     async def look(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Ask Postgres, on a connection of its own for each question."""
-        connection = await asyncpg.connect(self.dsn, timeout=5)
+        """Ask Postgres, on a connection of its own for each question; patiently, where it has none left."""
+        connection = await self._dial()
         try:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments, timeout=20)
         finally:
             connection.terminate()
         return rows
+
+    async def _dial(self) -> asyncpg.Connection:
+        async with asyncio.timeout(FINISHED_WITHIN):
+            while True:
+                try:
+                    return await asyncpg.connect(self.dsn, timeout=5)
+                except asyncpg.exceptions.TooManyConnectionsError:
+                    await asyncio.sleep(0.1)
 
     # Harm.
 
@@ -328,14 +349,15 @@ class Field:
         self.harm(*pids)
         for process in processes:
             process.tell(signal.SIGKILL)
+            self.note_gone(process.pid)  # nothing runs in it any more, though we hear of its end later
         for process in processes:
             await process.ended()
-            self.note_gone(process.pid)
 
     async def kill_pid(self, pid: int) -> None:
         """Kill -9 one that somebody else started (a supervisor's child, a worker of uvicorn)."""
         self.harm(pid)
         os.kill(pid, signal.SIGKILL)
+        self.note_gone(pid)
         await self.until_gone(pid)
 
     async def until_gone(self, *pids: int, within: float = 20.0) -> None:

@@ -155,6 +155,7 @@ async def test_a_worker_with_many_short_jobs_while_one_elsewhere_lives(field: Fi
     await field.worker("survivor")
     async with field.load("steady", 0.2):
         await field.lasts(full=8, short=2)  # in the full form nobody is new here any more
+        await field.until_in_mid_job(victim)
         began = time.monotonic()
         await field.kill(victim)
         hit = [run.job for run in field.runs() if run.pid == victim.pid and run.how == "killed"]

@@ -57,6 +57,7 @@ async def test_under_load(field: Field, place: str) -> None:
     web = await field.web(environment={"FAULTS_MACHINE": "first"})
     async with field.load("steady", 0.3):
         await field.until_runs(20)
+        await field.until_in_mid_job(web)
         await field.kill(web)
         hit = [run.job for run in field.runs() if run.how == "killed"]
         assert hit
