@@ -54,7 +54,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s faults --", description=__doc__)
     parser.add_argument(
-        "scenarios", nargs="*", default=["tests/faults", "tests/dashboard/test_fuzz.py"], help="files or tests of pytest"
+        "scenarios",
+        nargs="*",
+        default=["tests/faults", "tests/dashboard/test_fuzz.py"],
+        help="files or tests of pytest",
     )
     parser.add_argument("--seed", help="repeat the random choices of a run")
     parser.add_argument("-n", type=int, default=1, help="repeat each scenario so often")

@@ -349,7 +349,9 @@ class Field:
         self.harm(*pids)
         for process in processes:
             process.tell(signal.SIGKILL)
-            self.note_gone(process.pid)  # nothing runs in it any more, though we hear of its end later
+            self.note_gone(
+                process.pid
+            )  # nothing runs in it any more, though we hear of its end later
         for process in processes:
             await process.ended()
 
