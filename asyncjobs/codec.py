@@ -9,6 +9,7 @@ secrets that would be stored as asterisks, and anything of more than a megabyte.
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, from_json
 from typing_extensions import TypedDict
@@ -41,7 +42,7 @@ from asyncjobs.secret import Scrub, Secret, holds_secret, masking, nodes, noting
 from asyncjobs.storable import check, told
 
 _CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
-_SECRETS = (SecretStr, SecretBytes)
+_SECRETS = ("SecretStr", "SecretBytes")  # of pydantic.types, which takes long to import for so little
 
 
 class Dumped(NamedTuple):
@@ -286,7 +287,8 @@ def _without_outcomes(hint: Any) -> Any:
 
 
 def _mentions_secret(hint: Any, seen: frozenset[Any]) -> bool:
-    if any(hint is secret for secret in _SECRETS):
+    loaded = sys.modules.get("pydantic.types")
+    if loaded is not None and any(hint is getattr(loaded, secret) for secret in _SECRETS):
         return True
     if inspect.isclass(hint) and issubclass(hint, BaseModel) and hint not in seen:
         fields = (field.annotation for field in hint.model_fields.values())
