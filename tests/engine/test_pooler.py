@@ -130,7 +130,7 @@ async def test_session_mode_is_not_accused_beside_other_traffic(bouncer: Start) 
 
 
 LEFT_BEHIND = {
-    "locks": "select count(*) from pg_locks where locktype = 'advisory'",
+    "locks": "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
     # What PgBouncer itself carries from client to client is not ours.
     "settings": """
         select count(*) from pg_settings where source = 'session'

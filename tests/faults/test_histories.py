@@ -20,7 +20,16 @@ from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
 from tests.faults.histories.play import Player
-from tests.faults.histories.steps import Enqueue, Step, Trap
+from tests.faults.histories.steps import (
+    Ask,
+    Enqueue,
+    Freeze,
+    Kill,
+    Rest,
+    Sever,
+    Step,
+    Trap,
+)
 from tests.faults.histories.strategies import histories
 from tests.postgres import Administrator
 
@@ -50,9 +59,52 @@ def test_whatever_happens_what_must_hold_holds(player: Player, pytestconfig: pyt
         raise not_every_time.exceptions[0] from None
 
 
-# What histories have found, each as short as it became.
+# What chance seldom meets, and what it has found, each as short as it may be. The model judges them, too.
 
 
 def test_a_delayed_job_whose_first_answer_was_lost_starts_when_it_is_due(player: Player) -> None:
     """The resend found it stored, took it for ready, and told nobody of its time."""
     player.play(Trap("A", "enqueue", "answer lost"), Enqueue("A", delay=0.5))
+
+
+def test_an_end_that_is_sent_twice_does_not_end_the_next_run(player: Player) -> None:
+    """The same process has claimed the job again before it sends the end of the first run once more."""
+    player.play(
+        Kill("B"), Kill("C"), Trap("A", "finish", "answer lost"), Enqueue("A", ("snooze", "hang")), Rest(1.2)
+    )  # fmt: skip
+
+
+def test_a_job_that_was_asked_to_cancel_before_it_went_back_does_not_go_back(
+    player: Player,
+) -> None:
+    player.play(
+        Trap("A", "finish", "slow"), Enqueue("A", ("snooze",)), Rest(0.1), Ask("cancel", 0, by="B")
+    )
+
+
+def test_a_job_that_was_asked_to_cancel_before_its_process_died_does_not_come_back(
+    player: Player,
+) -> None:
+    player.play(
+        Enqueue("A", ("hang",)), Freeze("A", 1.5), Ask("cancel", 0, by="B"), Kill("A"), Rest(0.3)
+    )
+
+
+def test_a_process_that_is_cut_off_ends_its_jobs_before_others_take_them(player: Player) -> None:
+    player.play(Enqueue("A", ("hang",)), Rest(1.5), Sever("A", 4.0), Rest(4.0))
+
+
+def test_a_process_that_hears_nothing_ends_its_jobs_before_others_take_them(
+    player: Player,
+) -> None:
+    player.play(Enqueue("A", ("hang",)), Rest(1.5), Sever("A", 9.0, "deaf"), Rest(9.0))
+
+
+def test_the_fence_goes_on_where_a_retry_brings_a_job_back(player: Player) -> None:
+    player.play(Enqueue("A", ("fail",), task="once"), Rest(0.3), Ask("retry", 0))
+
+
+def test_a_job_that_has_run_before_its_enqueue_was_answered_is_not_stored_again(
+    player: Player,
+) -> None:
+    player.play(Trap("A", "enqueue", "answer lost"), Enqueue("A", more=((), ())), Rest(0.3))

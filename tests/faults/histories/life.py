@@ -95,6 +95,11 @@ class Deed:
     def is_in_doubt(self) -> bool:
         return self.answered is None or self.error is not None
 
+    @property
+    def should_not_be_seen(self) -> bool:
+        """Whether it ended in a way that no harm explains: nothing that is asked here is at fault itself."""
+        return self.is_unheard_of or (self.error or "").startswith("Refused")
+
     def __str__(self) -> str:
         return f"{self.what} by {self.by}: {self.error or self.learnt}"
 

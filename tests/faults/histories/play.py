@@ -109,7 +109,7 @@ async def _verdict(stage: Stage) -> list[str]:
             f"job {life.number}: {deed} is no error that a caller should see"
             for life in stage.lives.values()
             for deed in (life.stored, *life.deeds)
-            if deed.is_unheard_of
+            if deed.should_not_be_seen
         ),
     ]
 

@@ -127,7 +127,9 @@ HARM: dict[str, st.SearchStrategy[Steps]] = {
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
     """Give a history of some dozen steps, with up to four kinds of harm."""
-    kinds = draw(st.lists(st.sampled_from((*HARM, "kills", "asks", "traps at runs")), min_size=1, max_size=4))
+    kinds = draw(
+        st.lists(st.sampled_from((*HARM, "kills", "asks", "traps at runs")), min_size=1, max_size=4)
+    )
     step = st.one_of(stored, calm, *(HARM[kind] for kind in kinds))
     pages = draw(st.lists(st.lists(step, max_size=8), min_size=3, max_size=5))
     return [each for page in pages for steps in page for each in steps]
