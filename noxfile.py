@@ -100,6 +100,7 @@ def group(name: str) -> list[str]:
 
 
 def run_tests(session: nox.Session, *, postgres: str | None = None) -> None:
-    everything = ["--numprocesses=4", "--dist=worksteal"]  # most of them wait, for leases and the like
+    # More than processors, often: most of them wait, for leases and the like.
+    everything = ["--numprocesses=4", "--dist=worksteal"]
     env = {"ASYNCJOBS_TEST_POSTGRES": postgres} if postgres else {}
     session.run("pytest", *(session.posargs or everything), env=env)

@@ -42,7 +42,8 @@ from asyncjobs.secret import Scrub, Secret, holds_secret, masking, nodes, noting
 from asyncjobs.storable import check, told
 
 _CONFIG = ConfigDict(ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64")
-_SECRETS = ("SecretStr", "SecretBytes")  # of pydantic.types, which takes long to import for so little
+# By name: pydantic.types takes long to import for so little.
+_SECRETS = ("SecretStr", "SecretBytes")
 
 
 class Dumped(NamedTuple):

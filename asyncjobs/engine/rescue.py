@@ -12,8 +12,9 @@ restarted single process take its own former jobs at once, and it is stronger th
 the dead until it ends.
 
 Looking costs a statement a second, so it is done only when there is a reason: somebody said that it is at
-work for long, or works under a lease, which ends without a word; or, for a few seconds, the safety poll saw others' running jobs, or we have just come up, or
-jobs were ready that somebody else may have taken. (Whoever dies in its first second of work has said nothing.)
+work for long, or works under a lease, which ends without a word; or, for a few seconds, the safety poll saw
+others' running jobs, or we have just come up, or jobs were ready that somebody else may have taken. (Whoever
+dies in its first second of work has said nothing.)
 """
 
 from __future__ import annotations
