@@ -4,7 +4,8 @@ Making scheduled jobs ready when they are due.
 A process knows of the next due job because it stored it, was told of it, or saw it in the safety poll. It
 sleeps on its own monotonic clock until then: Postgres tells durations, never times of day. Any process
 promotes any due job; when several wake for the same one, a jitter of a few milliseconds lets one of them
-find the work and the others nothing.
+find the work and the others nothing. A due row that somebody holds is skipped, and asked for again until it
+is ready, by us or by whoever held it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ log: logging.Logger = logging.getLogger("asyncjobs.due")
 BATCH = 500  # jobs
 JITTER = 0.003  # seconds
 AGAIN_AFTER = 1.0  # seconds, when Postgres did not answer
+HELD_FOR = (
+    0.05  # seconds, when others hold what is due; doubled while they go on, up to AGAIN_AFTER
+)
 
 
 class Promoter:
@@ -34,6 +38,7 @@ class Promoter:
         self._ready = ready
         self._bell = Bell()
         self._next: float | None = None  # on the loop's clock
+        self._pause = HELD_FOR
 
     def due(self, seconds: float) -> None:
         """Something is due in so many seconds."""
@@ -69,7 +74,13 @@ class Promoter:
         promoted = await self._ledger.promote(BATCH)
         if promoted.number:
             self._ready(dict.fromkeys(promoted.queues, promoted.number))
+        if promoted.number < promoted.saw:
+            self.due(self._pause)
+            self._pause = min(self._pause * 2, AGAIN_AFTER)
+        else:
+            self._pause = HELD_FOR
         if promoted.number == BATCH:
             self.due(0)
-        elif promoted.due_in is not None:
+            return
+        if promoted.due_in is not None:
             self.due(promoted.due_in)

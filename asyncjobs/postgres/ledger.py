@@ -49,6 +49,7 @@ class Promoted(NamedTuple):
 
     number: int
     queues: list[str]
+    saw: int  # due, with those that somebody held
     due_in: float | None  # seconds until the next
 
 
@@ -285,7 +286,7 @@ class Ledger(Enqueues):
     async def promote(self, at_most: int) -> Promoted:
         """Make due jobs ready, on the link."""
         [row] = await self._link.fetch(self._say["promote"], at_most)
-        return Promoted(row["promoted"], row["queues"], row["due_in"])
+        return Promoted(row["promoted"], row["queues"], row["saw"], row["due_in"])
 
     async def beat(self) -> list[Beat]:
         """Ask, on the link, what Postgres thinks we run."""

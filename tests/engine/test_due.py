@@ -74,6 +74,25 @@ async def test_two_that_promote_at_once_promote_each_job_once(
 
     assert (first["promoted"], second["promoted"]) == (30, 20)
     assert second["queues"] == ["q"]
+    assert (first["saw"], second["saw"]) == (30, 30)
+
+
+async def test_a_due_job_that_somebody_holds_is_asked_for_again(
+    jobs: Jobs, eyes: asyncpg.Connection
+) -> None:
+    @jobs.task
+    async def work() -> int:
+        return 1
+
+    async with jobs.running():
+        held = await work.options(delay=timedelta(milliseconds=200)).enqueue()
+        beside = await work.options(delay=timedelta(milliseconds=250)).enqueue()
+        async with eyes.transaction():
+            await eyes.execute("select from asyncjobs.job where id = $1 for update", held.id)
+            await beside.result(10)
+            assert await held.status() is JobState.SCHEDULED
+        # Well before the safety poll, which comes after half a minute.
+        assert await held.result(10) == 1
 
 
 async def test_many_that_are_due_together_all_run(jobs: Jobs) -> None:

@@ -24,6 +24,7 @@ from tests.faults.histories.steps import (
     Ask,
     Enqueue,
     Freeze,
+    Hold,
     Kill,
     Rest,
     Sever,
@@ -108,3 +109,10 @@ def test_a_job_that_has_run_before_its_enqueue_was_answered_is_not_stored_again(
     player: Player,
 ) -> None:
     player.play(Trap("A", "enqueue", "answer lost"), Enqueue("A", more=((), ())), Rest(0.3))
+
+
+def test_a_due_job_whose_row_was_held_when_it_was_due_starts_when_it_is_let_go(
+    player: Player,
+) -> None:
+    """It was skipped, as it should be, and then forgotten until the safety poll."""
+    player.play(Enqueue("A", delay=0.5), Hold(0, 1.0))

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.faults.connections import ALL, LINKS, cut
+from tests.faults.connections import ALL, CUT, LINKS, cut
 from tests.faults.field import Field
 from tests.faults.plugin import Fields
 from tests.faults.process import Process
@@ -133,6 +133,7 @@ async def test_it_is_out_of_connections(fields: Fields, tmp_path: Path) -> None:
         # As another role: some slots are kept for superusers.
         await field.look("create role greedy login")
         dsn = server.dsn.replace("postgres@", "greedy@")
+        knife = await asyncpg.connect(server.dsn)  # while there is one to be had
         with suppress(asyncpg.exceptions.TooManyConnectionsError):
             while True:
                 greedy.append(await asyncpg.connect(dsn))
@@ -147,11 +148,11 @@ async def test_it_is_out_of_connections(fields: Fields, tmp_path: Path) -> None:
 
         grabbing = asyncio.create_task(grab())
         for _ in range(int(field.seconds(full=10, short=3))):
-            await cut(field, field.random.choice([LINKS, ALL]))
+            await knife.fetch(CUT, field.random.choice([LINKS, ALL]))
             await asyncio.sleep(0.5)
         stop.set()
         await grabbing
-        for connection in greedy:
+        for connection in (knife, *greedy):
             connection.terminate()
         await field.enqueue("steady", n=50)
         await until_it_goes_on(field)
