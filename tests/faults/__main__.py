@@ -18,7 +18,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.faults.figures import read, remarks, table
+from tests.faults.figures import read, remarks, rescues, table
 from tests.faults.process import CHECKOUT, python
 
 PAGE = CHECKOUT / "docs" / "reliability.md"
@@ -43,7 +43,7 @@ def main() -> int:
         measured = read(Path(directory))
     if not measured:
         return code
-    drawn = f"{table(measured)}\n{remarks(measured)}".rstrip()
+    drawn = f"{table(measured)}\n\n{rescues(measured)}\n{remarks(measured)}".rstrip()
     took = f"{'Short' if options.short else 'Full'} form, {options.n} times, --seed {seed}"
     print(f"\n{took}\n\n{drawn}")  # noqa: T201
     if code == 0 and options.write:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.faults.oracle import Evidence, overlaps, runs_of
 
 AGAIN = "run again after"
+MOMENT = 0.5  # seconds within which a death is noted
 
 
 @dataclass(slots=True)
@@ -27,6 +28,9 @@ class Figures:
     jobs: int = 0
     runs: int = 0
     again: list[float] = field(default_factory=list)  # from the harm to the next begin, each job
+    rescued: list[float] = field(
+        default_factory=list
+    )  # those of them whose process died while another lived
     standstill: float = 0.0  # the longest time in which no run ended while some were to be done
     twice: int = 0  # pairs of runs of one job that overlapped
     refused: int = 0  # outcomes that came too late and were refused
@@ -61,12 +65,35 @@ def measure(
     figures.runs = len(runs)
     figures.twice = len(overlaps(runs))
     figures.refused = sum(1 for entry in evidence.entries if entry.what == "told Lost")
-    figures.again = sorted([*_again(evidence, harms), *_again_after_deaths(evidence)])
+    again = [*_again(evidence, harms), *_again_after_deaths(evidence)]
+    figures.again = sorted(seconds for seconds, _, _ in again)
+    figures.rescued = sorted(
+        seconds
+        for seconds, at, pids in again
+        if _have_died(evidence, at, pids) and _another_lived(evidence, at, pids)
+    )
     ends = sorted(run.ended for run in runs if run.ended is not None)
     figures.standstill = max((b - a for a, b in pairwise(ends)), default=0.0)
 
 
-def _again(evidence: Evidence, harms: Sequence[tuple[float, frozenset[int]]]) -> Iterable[float]:
+Again = tuple[float, float, frozenset[int]]
+"""Seconds until a job ran again; when what harm was done, and to whom."""
+
+
+def _have_died(evidence: Evidence, at: float, pids: frozenset[int]) -> bool:
+    """Whether the harm was their death."""
+    return all(evidence.gone.get(pid, inf) < at + MOMENT for pid in pids)
+
+
+def _another_lived(evidence: Evidence, at: float, pids: frozenset[int]) -> bool:
+    return any(
+        entry.at < at and evidence.gone.get(entry.pid, inf) > at + MOMENT
+        for entry in evidence.entries
+        if entry.what == "up" and entry.pid not in pids
+    )
+
+
+def _again(evidence: Evidence, harms: Sequence[tuple[float, frozenset[int]]]) -> Iterable[Again]:
     by_job = defaultdict(list)
     for run in runs_of(evidence):
         by_job[run.job].append(run)
@@ -82,10 +109,10 @@ def _again(evidence: Evidence, harms: Sequence[tuple[float, frozenset[int]]]) ->
                 and (run.how != "returned" or run.ended is None or run.ended >= (next_began or inf))
             ]
             if hit and next_began is not None:
-                yield next_began - at
+                yield next_began - at, at, pids
 
 
-def _again_after_deaths(evidence: Evidence) -> Iterable[float]:
+def _again_after_deaths(evidence: Evidence) -> Iterable[Again]:
     """Those who died at a moment of their own said which jobs they hit; what ran there was hit too."""
     runs = runs_of(evidence)
     for death in evidence.entries:
@@ -95,7 +122,7 @@ def _again_after_deaths(evidence: Evidence) -> Iterable[float]:
         for job in hit.union(death.more["jobs"]):
             later = [run.began for run in runs if run.job == job and run.began > death.at]
             if later:
-                yield min(later) - death.at
+                yield min(later) - death.at, death.at, frozenset([death.pid])
 
 
 def percentiles(values: Sequence[float]) -> str:
@@ -131,6 +158,18 @@ def table(all_of_them: Iterable[Figures]) -> str:
         stories = chapters[chapter]
         lines += [_line(story, stories[story]) for story in sorted(stories)]
     return "\n".join(lines)
+
+
+def rescues(all_of_them: Iterable[Figures]) -> str:
+    """Say how soon those ran again, in all scenarios together, whose process died while another lived."""
+    seconds = [each for one in all_of_them for each in one.rescued]
+    if not seconds:
+        return ""
+    return (
+        f"Of {len(seconds):,} jobs whose process died while another lived, in all scenarios together, "
+        f"half ran again within {statistics.median(seconds):.1f} s, "
+        f"95 of a hundred within {at_95(seconds):.1f} s, the last after {max(seconds):.1f} s."
+    )
 
 
 def remarks(all_of_them: Iterable[Figures]) -> str:

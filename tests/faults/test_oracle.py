@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.diary import Entry
-from tests.faults.figures import Figures, measure, percentiles, table
+from tests.faults.figures import Figures, measure, percentiles, rescues, table
 from tests.faults.oracle import Evidence, Kept, complaints, overlaps, runs_of
 
 
@@ -93,6 +93,21 @@ def test_what_a_kill_cost_is_measured_from_the_kill_to_the_next_begin() -> None:
 
     assert figures.again == [1.5]
     assert (figures.jobs, figures.runs, figures.twice, figures.standstill) == (1, 2, 0, 2.0)
+
+
+def test_a_rescue_is_what_follows_a_death_beside_one_that_lives() -> None:
+    def rescued(harm: float, evidence: Evidence) -> list[float]:
+        figures = Figures("a story", "01 chapter", "seed")
+        measure(figures, evidence, [(harm, frozenset({1}))])
+        return figures.rescued
+
+    came_later = [entry("up", 4.5, pid=2) if each.pid == 2 and each.what == "up" else each for each in RESCUED.entries]  # fmt: skip
+    assert rescued(4.0, RESCUED) == [1.0]
+    assert rescued(3.0, RESCUED) == []  # it was only stopped then
+    assert rescued(4.0, replace(RESCUED, entries=came_later)) == []
+    words = rescues([Figures("a story", "01 chapter", "seed", rescued=[1.0, 2.0, 2.0])])
+    assert "Of 3 jobs" in words
+    assert "95 of a hundred within 2.0 s" in words
 
 
 def test_the_table_puts_the_repetitions_of_a_story_into_one_line() -> None:
