@@ -42,9 +42,10 @@ FINISHED = """
 select id::text, state, attempt, crashes, fence, claimed_by, coalesce(history, '[]')::text as history
 from asyncjobs.finished
 """
+OURS = "the field"  # the application name of the field's own looks, which end a moment after the next has begun
 SESSIONS = """
 select pid, application_name, state, query from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+where datname = current_database() and application_name <> 'the field' and backend_type = 'client backend'
 """
 LOCKS = """
 select pid, objid from pg_locks
@@ -331,7 +332,9 @@ class Field:
         async with asyncio.timeout(FINISHED_WITHIN):
             while True:
                 try:
-                    return await asyncpg.connect(self.dsn, timeout=5)
+                    return await asyncpg.connect(
+                        self.dsn, timeout=5, server_settings={"application_name": OURS}
+                    )
                 except asyncpg.exceptions.TooManyConnectionsError:
                     await asyncio.sleep(0.1)
 

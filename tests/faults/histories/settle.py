@@ -48,10 +48,9 @@ async def settle(stage: Stage) -> list[str]:
     for process in stage.up:
         await stage.command(process, Deed("disarm", process.place, 0.0))
     await stage.calm()
-    await _see_to_living(stage)
     complaints = []
     try:
-        await until(lambda: _is_at_rest(stage), RESTS_WITHIN)
+        await _come_to_rest(stage)
     except TimeoutError:
         unfinished, held = await stage.see(UNFINISHED), await _held(stage)
         complaints.append(
@@ -69,6 +68,23 @@ async def settle(stage: Stage) -> list[str]:
     if left:
         complaints.append(f"{left} sessions were left behind")
     return complaints
+
+
+async def _come_to_rest(stage: Stage) -> None:
+    """Wait until all is at rest; raises TimeoutError. A job that had begun to die may still take its process along."""
+    deaths = -1
+
+    async def rests_or_changed() -> bool:
+        return _deaths(stage) > deaths or await _is_at_rest(stage)
+
+    while _deaths(stage) > deaths:
+        deaths = _deaths(stage)
+        await _see_to_living(stage)
+        await until(rests_or_changed, RESTS_WITHIN)
+
+
+def _deaths(stage: Stage) -> int:
+    return sum(process.is_over for process in stage.processes)
 
 
 async def _see_to_living(stage: Stage) -> None:
