@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.histories.life import Claim, Deed, Process, Row
 from tests.faults.histories.stage import PLACES, Stage
-from tests.moments import until
+from tests.moments import until, until_true
 
 RESTS_WITHIN = 20.0  # seconds after the last harm
 
@@ -79,6 +79,9 @@ async def _come_to_rest(stage: Stage) -> None:
 
     while _deaths(stage) > deaths:
         deaths = _deaths(stage)
+        await until_true(
+            lambda: all(each.code is not None for each in stage.processes if each.is_over)
+        )
         await _see_to_living(stage)
         await until(rests_or_changed, RESTS_WITHIN)
 
