@@ -229,6 +229,7 @@ async def test_nothing_comes_back_from_postgres_while_the_web_app_stores_and_run
 ) -> None:
     proxy = await network(field)
     web = await field.web(dsn=proxy.dsn)
+    may_be_reborn(field, web)
     await field.worker("other")
 
     async with requests(field, web, "steady"), requests(field, web, "threaded"):
