@@ -84,9 +84,16 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and print the numbers."""
+    """Measure ours beside others, and print the tables; `--quick` is what CI runs."""
     install(session, "bench")
     session.run("python", "-m", "tests.bench", *session.posargs)
+
+
+@nox.session
+def guest(session: nox.Session) -> None:
+    """Measure what a web app feels of the jobs in its own process."""
+    install(session, "bench")
+    session.run("python", "-m", "tests.bench.guest", *session.posargs)
 
 
 def install(session: nox.Session, name: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from asyncjobs.errors import BadOption, NotInAJob, Stopped
@@ -94,6 +96,13 @@ def current_job() -> CurrentJob:
         return _current.get()
     except LookupError:
         raise NotInAJob from None
+
+
+def job_of(task: asyncio.Task[Any]) -> CurrentJob | None:
+    """Give the job that an asyncio task belongs to, or is of; None too where Python cannot tell, before 3.12."""
+    if sys.version_info < (3, 12):
+        return None
+    return task.get_context().get(_current)
 
 
 def enter(job: CurrentJob) -> None:

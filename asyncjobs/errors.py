@@ -32,6 +32,8 @@ The errors of asyncjobs, all of one tree.
     └── RunError                         why an attempt failed, where asyncjobs itself says so
         ├── JobTimedOut                  it ran longer than its task allows
         ├── ResultNotStorable            it ran, but its result is not JSON
+        ├── HandDied                     the process that ran its function, of run="process", died
+        ├── RaisedElsewhere              it raised there what cannot be raised here
         └── ProcessDied                  the processes that ran it died, `max_crashes` times
 
 An error owns its message and carries its facts as attributes.
@@ -41,6 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from signal import Signals
 from uuid import UUID
 
 
@@ -333,5 +336,35 @@ class ResultNotStorable(RunError):
         self.reason = reason
 
 
+class HandDied(RunError):
+    """The process that ran the function of a `run="process"` task died; nothing else did."""
+
+    # The code is negative for the number of a signal, as Popen has it; None: nobody knows.
+    def __init__(self, pid: int, code: int | None) -> None:
+        super().__init__(f"the process that ran its function (pid {pid}) {_how_it_ended(code)}")
+        self.pid = pid
+        self.code = code
+
+
+class RaisedElsewhere(RunError):
+    """The function of a `run="process"` task raised an exception whose class cannot be found here."""
+
+    def __init__(self, kind: str, line: str) -> None:
+        super().__init__(f"it raised {line}")
+        self.kind = kind
+        self.line = line
+
+
 class ProcessDied(RunError):
     """The processes that ran the job died, `max_crashes` times."""
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "is gone"
+    if code >= 0:
+        return f"ended with exit code {code} in the midst of it"
+    name = Signals(-code).name if -code in {each.value for each in Signals} else f"signal {-code}"
+    return f"was killed by {name}" + (
+        "; where nobody did that, there was no memory left" if name == "SIGKILL" else ""
+    )

@@ -35,6 +35,24 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Manners:
+    """
+    How jobs give way to the rest of the event loop, in a process that is there for something else.
+
+    `slots` may be in use now, at most; `late` is how late a timer came lately, in the mean, while jobs ran. `worked` is the
+    time for which steps of jobs have held the loop since the start, `rested` the time for which jobs were held back after
+    them. `requests` are under way; None where nobody counts them. `why` says it in words.
+    """
+
+    slots: int
+    late: timedelta
+    worked: timedelta
+    rested: timedelta
+    requests: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """
     How a process is, as far as it knows without asking anybody: `jobs.health()`.
@@ -42,7 +60,7 @@ class Health:
     `link_is_up`, since when, and how long ago it answered; `claim_answered` is how long ago a claim was,
     or the safety poll, which says whether there was anything to claim. All three are None where nothing
     runs jobs, and before the first answer. `loop_lag` is how late the event loop woke, last and at worst
-    within a minute. `migration` is the newest one of the schema. Of `slots`, `running` hold a job; `overdue` of
+    within a minute. `manners` tell how jobs give way to requests; None where they do not. `migration` is the newest one of the schema. Of `slots`, `running` hold a job; `overdue` of
     these were told to stop and have not. `unrecorded` outcomes wait to be stored. `troubles` counts the
     failures of each service of ours since the start.
     """
@@ -54,6 +72,7 @@ class Health:
     claim_answered: timedelta | None = None
     loop_lag: timedelta = timedelta(0)
     worst_loop_lag: timedelta = timedelta(0)
+    manners: Manners | None = None
     migration: str | None = None
     slots: int = 0
     running: int = 0

@@ -30,7 +30,10 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the job has left the hot table for good."""
-        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+        return self in _FINAL
+
+
+_FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 class Request(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError
@@ -19,7 +19,8 @@ from asyncjobs.address import LINGER, find_address, is_development
 from asyncjobs.engine.connection import Connection, Plan, Presence
 from asyncjobs.engine.executor import Executor, Terms
 from asyncjobs.engine.health import unconnected
-from asyncjobs.engine.watch import LEAST
+from asyncjobs.engine.requests import Requests
+from asyncjobs.engine.watch import LEAST, LEAST_NAMED
 from asyncjobs.errors import BadOption, NotConnected
 from asyncjobs.extension import Around, Extension, Hears, Serves
 from asyncjobs.health import Health
@@ -63,7 +64,9 @@ class Jobs(Tasks):
     of a session that it keeps, or by a "lease" that it renews, for those who have none but a pooler in
     transaction mode: a weaker promise (docs/database.md). `extensions`: see `asyncjobs.extension`.
     `encryption_keys`: for tasks with `encrypt=True`, the newest first; without them those of
-    ASYNCJOBS_ENCRYPTION_KEYS.
+    ASYNCJOBS_ENCRYPTION_KEYS. `blocked_after`: a job that keeps the event loop for longer is named, in the log and on
+    the dashboard; None: none is. `gives_way`: whether jobs give way to the rest of the event loop (docs/pace.md); None:
+    where they run beside an app, not in a worker.
 
     Importing and constructing runs nothing. Raises BadOption, BadKeys.
     """
@@ -83,6 +86,8 @@ class Jobs(Tasks):
         presence: Presence = "lock",
         extensions: Iterable[Extension] = (),
         encryption_keys: Iterable[str | bytes] | None = None,
+        blocked_after: timedelta | None = timedelta(milliseconds=200),
+        gives_way: bool | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
@@ -103,6 +108,10 @@ class Jobs(Tasks):
             raise BadOption("presence", "'lock' or 'lease'", presence)
         if presence == "lease" and link_dsn:
             raise BadOption("link_dsn", "left out with presence='lease', which has no link", "one")
+        if gives_way is not None and not isinstance(gives_way, bool):
+            raise BadOption("gives_way", "True, False or None", gives_way)
+        self._gives_way = gives_way
+        self._requests = Requests()
         self._dsn = dsn
         self._keys = None if encryption_keys is None else Keys(encryption_keys)
         self._pool = pool
@@ -115,6 +124,7 @@ class Jobs(Tasks):
             _checked(queues),
             drain,
             _at_least_one("max_crashes", max_crashes),
+            blocked_after=_worth_naming(blocked_after),
         )
         self._extensions = _extensions(extensions)
         self._embedded: Server | None = None
@@ -221,21 +231,48 @@ class Jobs(Tasks):
         left last, so that what it opens is there for the jobs, to their end.
         """
         if isinstance(app_or_own, Starlette):
-            return self._alone()
+            return self._alone(app_or_own)
         own = cast("Lifespan[Any]", app_or_own)
 
         @asynccontextmanager
         async def both(app: Any) -> AsyncGenerator[Any]:
-            async with own(app) as state, self.running(kind="web"):
-                yield state
+            async with own(app) as state:
+                with self._counting(app):
+                    async with self.running(kind="web"):
+                        yield state
 
         return both
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncGenerator[None]:
+    async def _alone(self, app: Starlette) -> AsyncGenerator[None]:
         # What a lifespan yields becomes the app's state, so not ourselves.
-        async with self.running(kind="web"):
+        with self._counting(app):
+            async with self.running(kind="web"):
+                yield
+
+    @contextmanager
+    def _counting(self, app: object) -> Generator[None]:
+        """Count the requests of an app that has built what it answers with: Starlette does, before its lifespan."""
+        answering = app.middleware_stack if isinstance(app, Starlette) else None
+        if answering is None or self._gives_way is False:
             yield
+            return
+        assert isinstance(app, Starlette)
+        app.middleware_stack = self.requests_of(answering)
+        try:
+            yield
+        finally:
+            app.middleware_stack = answering
+
+    def requests_of(self, app: AppT) -> AppT:
+        """
+        Wrap an ASGI app so that jobs give way to its requests: `app.add_middleware(jobs.requests_of)`.
+
+        The lifespans of Starlette and FastAPI and `jobs.asgi()` do it by themselves; here it is for those who use
+        `jobs.running()` in a lifespan of their own.
+        """
+        counted: AppT = self._requests.counted(app)
+        return counted
 
     def asgi(self, app: ASGIApp) -> ASGIApp:
         """
@@ -245,7 +282,7 @@ class Jobs(Tasks):
         """
         from asyncjobs.asgi import WithJobs
 
-        return WithJobs(app, lambda: self.running(kind="web"))
+        return WithJobs(self.requests_of(app), lambda: self.running(kind="web"))
 
     @asynccontextmanager
     async def running(
@@ -347,7 +384,10 @@ class Jobs(Tasks):
         self._is_open = True
         try:
             for task in self.tasks.values():
-                task.codec.prepare()
+                task.prepare()
+            guest = kind == "web" or (kind == "script" and self._requests.are_known)
+            if guest if self._gives_way is None else self._gives_way:
+                terms = replace(terms, gives_way_to=self._requests)
             terms = replace(terms, keys=self._keys_to_use())
             address = None if self._pool is not None and self._dsn is None else await self.address()
             plan = Plan(
@@ -401,6 +441,15 @@ def _long_enough(limit: object) -> timedelta:
     if not isinstance(limit, timedelta) or limit < LEAST:
         raise BadOption("blocked_limit", f"a timedelta of at least {LEAST.seconds} s", limit)
     return limit
+
+
+def _worth_naming(after: object) -> timedelta | None:
+    if after is None:
+        return None
+    if not isinstance(after, timedelta) or after < LEAST_NAMED:
+        least = f"{LEAST_NAMED / timedelta(milliseconds=1):g} ms"
+        raise BadOption("blocked_after", f"a timedelta of at least {least}, or None", after)
+    return after
 
 
 def _at_least_one(option: str, number: object) -> int:

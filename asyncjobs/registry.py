@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from asyncjobs.errors import BadOption, BadSignature, DuplicateTask, NotConnected
 from asyncjobs.retry import Retry, exponential
-from asyncjobs.task import AsyncTask, PlainTask, Road, Task
+from asyncjobs.task import AsyncTask, PlainTask, Road, Run, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +62,7 @@ class Tasks:
         keep: timedelta | None = ...,
         secret: Collection[str] = ...,
         encrypt: bool = ...,
+        run: Run | None = ...,
     ) -> Decorator: ...
 
     def task(
@@ -77,6 +78,7 @@ class Tasks:
         keep: timedelta | None = None,
         secret: Collection[str] = (),
         encrypt: bool = False,
+        run: Run | None = None,
     ) -> Any:
         """
         Make a function a task: `@jobs.task`, or `@jobs.task(queue="mail", retry=exponential(8))`.
@@ -86,7 +88,9 @@ class Tasks:
         stored, by default module and function; give one if the function may move. `keep`: how long
         finished jobs are kept, by default 7 days and 30 for failed ones; `timedelta(0)`: not at all.
         `secret`: names of parameters that pages, logs and errors must not show, as `Annotated[str, Secret]`
-        says of one. `encrypt`: store arguments and result sealed, under the keys of `Jobs`.
+        says of one. `encrypt`: store arguments and result sealed, under the keys of `Jobs`. `run`: where a
+        plain function runs: "thread", as it does otherwise, or "process", a process of its own, for what
+        computes; it must be found by its name in its module then.
 
         Raises BadOption, BadSignature, DuplicateTask.
         """
@@ -108,6 +112,7 @@ class Tasks:
                 keep=keep,
                 secret=secret,
                 encrypt=encrypt,
+                run=run,
             )
             self._add(task)
             return task

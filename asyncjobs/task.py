@@ -7,16 +7,19 @@ import inspect
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, cast
 from uuid import UUID
 
 from asyncjobs.codec import Codec
 from asyncjobs.errors import BadOption
 from asyncjobs.job import JobState
+from asyncjobs.place import Place, place_of
 from asyncjobs.retry import Retry
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Run = Literal["thread", "process"]
 
 KEEP_DAYS = 7
 KEEP_FAILED_DAYS = 30
@@ -77,6 +80,7 @@ class Task(Generic[P, R]):
         keep: timedelta | None,
         secret: Collection[str] = (),
         encrypt: bool = False,
+        run: Run | None = None,
     ) -> None:
         self.function = function
         self.name: str = check_name("name", name)
@@ -88,10 +92,12 @@ class Task(Generic[P, R]):
         )
         self.keep: timedelta | None = _check_length("keep", keep, least=timedelta(0))
         self.is_async: bool = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self.runs_in: Literal["loop", "thread", "process"] = _check_run(run, is_async=self.is_async)
+        """Where the function runs: on the event loop, in a thread, or in a process of its own."""
+        self.place: Place | None = place_of(name, function) if run == "process" else None
         self.is_sealed: bool = _check_encrypt(encrypt)
-        self.codec: Codec = Codec(
-            name, function, secret=_check_secret(secret), secret_result=self.is_sealed
-        )
+        self.secret: frozenset[str] = _check_secret(secret)
+        self.codec: Codec = Codec(name, function, secret=self.secret, secret_result=self.is_sealed)
         self._registry = registry
         self._options = Options()
         self.__doc__ = function.__doc__
@@ -161,6 +167,12 @@ class Task(Generic[P, R]):
             return -(-self.keep // timedelta(days=1))
         return KEEP_FAILED_DAYS if state is JobState.FAILED else KEEP_DAYS
 
+    def prepare(self) -> None:
+        """Build what it needs to run; raises BadSignature where that cannot be."""
+        self.codec.prepare()
+        if self.place is not None:
+            self.place.check(self.name, self.function)
+
     @property
     def road(self) -> Road:
         """Where its jobs are enqueued; raises NotConnected in a registry that nobody included."""
@@ -177,7 +189,7 @@ class AsyncTask(Task[P, R]):
 
 
 class PlainTask(Task[P, R]):
-    """A task of a plain function; it runs in a thread."""
+    """A task of a plain function; it runs in a thread, or in a process of its own."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself."""
@@ -253,7 +265,19 @@ def _check_retry(retry: object) -> Retry:
     return retry
 
 
-def _check_secret(secret: object) -> Collection[str]:
+def _check_run(run: object, *, is_async: bool) -> Literal["loop", "thread", "process"]:
+    if is_async:
+        if run is not None:
+            raise BadOption(
+                "run", "left out for an `async def` function, which runs on the event loop", run
+            )
+        return "loop"
+    if run not in (None, "thread", "process"):
+        raise BadOption("run", "'thread' or 'process'", run)
+    return "process" if run == "process" else "thread"
+
+
+def _check_secret(secret: object) -> frozenset[str]:
     expected = "the names of parameters, such as ('password',)"
     if not isinstance(secret, (tuple, list, set, frozenset)):
         raise BadOption("secret", expected, secret)

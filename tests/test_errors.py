@@ -176,6 +176,16 @@ SAID = [
         ["'a.task'", "it is NaN", "-> None"],
         {"task": "a.task", "reason": "it is NaN"},
     ),
+    (errors.HandDied(7, 3), ["pid 7", "exit code 3"], {"pid": 7, "code": 3}),
+    (errors.HandDied(7, -9), ["killed by SIGKILL", "no memory left"], {"code": -9}),
+    (errors.HandDied(7, -11), ["killed by SIGSEGV"], {"code": -11}),
+    (errors.HandDied(7, -200), ["killed by signal 200"], {"code": -200}),
+    (errors.HandDied(7, None), ["is gone"], {"code": None}),
+    (
+        errors.RaisedElsewhere("shop.Local", "Local: no"),
+        ["it raised Local: no"],
+        {"kind": "shop.Local", "line": "Local: no"},
+    ),
 ]
 
 

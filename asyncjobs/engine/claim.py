@@ -1,3 +1,4 @@
+# NOTE TO HELPER P (T's are back) (from the lead, 23:34): a mistaken `git checkout` of mine wiped your edits of THIS FILE (claim.py). Please re-apply them from your memory, and remove this line.
 """
 Claiming: one loop for all queues of a process.
 
@@ -10,6 +11,8 @@ Where less was asked for than there are free slots (a queue's share is used up, 
 must run alone), something may have been left behind: then the next slot that becomes free wakes the loop.
 
 The bell is heard before the claim is sent: a wake that comes while the claim is on its way is not lost.
+Where claims take long to choose, they begin at the places of a survey (`cursor.py`).
+
 A claim without an answer may have made jobs ours that we do not know of; the beat sorts that out.
 """
 
@@ -19,9 +22,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from asyncjobs import events
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.cursor import LATE, Cursor
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
 from asyncjobs.errors import Unavailable
@@ -58,6 +63,8 @@ class Claimer:
         self._left_behind = False
         self._pause = AGAIN_AFTER
         self._said_full = 0.0
+        self._cursor = Cursor()
+        self._look_again_in: float | None = None  # seconds
         self.is_open: bool = False
         self.answers: Answers = Answers()
         self.at_rest: asyncio.Event = asyncio.Event()
@@ -105,8 +112,14 @@ class Claimer:
             self._queues = dict.fromkeys([*self._own, *self._heard, *ready_in])
             self._heard = {}
 
+    @property
+    def walks_far(self) -> bool:
+        """Whether much lies before what is ready, so that whoever does not know the places walks far."""
+        return self._cursor.is_set
+
     def open(self) -> None:
         """Claim from now on, and look at once."""
+        self._cursor.forget()
         self.is_open = True
         self._bell.ring()
 
@@ -124,8 +137,9 @@ class Claimer:
         """Claim whenever there is a slot and something may be ready."""
         self._bell.ring()
         while True:
-            await self._bell.heard()
+            await self._bell.heard(self._look_again_in)
             self.at_rest.clear()
+            self._look_again_in = None
             while self.is_open and await self._claim():
                 pass
             self.at_rest.set()
@@ -189,11 +203,17 @@ class Claimer:
         self, rooms: dict[str, int], demand: int, suspects: tuple[int, int]
     ) -> tuple[list[Claimed], int]:
         """Ask for as many as there are slots, and of more candidates when others hold the first."""
-        unknown = self._runs.left_alone()
-        jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, 1)
-        if saw and not jobs:
-            jobs, saw = await self._ledger.claim(rooms, demand, unknown, suspects, SPREAD)
-        return jobs, saw
+        unknown, cursor = self._runs.left_alone(), self._cursor
+        surveyed = await cursor.survey(
+            self.queues, lambda: self._ledger.survey(self.queues, unknown, LATE)
+        )
+        ask = partial(self._ledger.claim, rooms, demand, unknown, suspects)
+        jobs, choice = await ask(1, cursor.stretches)
+        if choice.saw and not jobs:
+            jobs, choice = await ask(SPREAD, cursor.stretches)
+        cursor.claimed(choice, surveyed=surveyed)
+        self._look_again_in = cursor.due_in
+        return jobs, choice.saw
 
     @property
     def _is_behind(self) -> bool:

@@ -6,6 +6,9 @@ sleeps on its own monotonic clock until then: Postgres tells durations, never ti
 promotes any due job; when several wake for the same one, a jitter of a few milliseconds lets one of them
 find the work and the others nothing. A due row that somebody holds is skipped, and asked for again until it
 is ready, by us or by whoever held it.
+
+Where it takes long, because dead entries lie before what is due, the next one begins where the last one
+came to, and now and then one begins at the beginning, as claims do (`cursor.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +19,10 @@ import random
 from collections.abc import Callable, Mapping
 
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.cursor import AT_LAST, EVERY, SHARE, SLOW
 from asyncjobs.errors import Unavailable
 from asyncjobs.postgres.failures import NoAnswer
-from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.ledger import Ledger, Promoted
 
 log: logging.Logger = logging.getLogger("asyncjobs.due")
 
@@ -39,6 +43,8 @@ class Promoter:
         self._bell = Bell()
         self._next: float | None = None  # on the loop's clock
         self._pause = HELD_FOR
+        self._reached: str | None = None
+        self._whole_at = 0.0  # on the loop's clock: when to begin at the beginning again
 
     def due(self, seconds: float) -> None:
         """Something is due in so many seconds."""
@@ -71,7 +77,7 @@ class Promoter:
                 raise
 
     async def _promote(self) -> None:
-        promoted = await self._ledger.promote(BATCH)
+        promoted = await self._next_batch()
         if promoted.number:
             self._ready(dict.fromkeys(promoted.queues, promoted.number))
         if promoted.number < promoted.saw:
@@ -84,3 +90,19 @@ class Promoter:
             return
         if promoted.due_in is not None:
             self.due(promoted.due_in)
+
+    async def _next_batch(self) -> Promoted:
+        """Promote some: from the beginning, or from where the last one came to while that takes long."""
+        now = asyncio.get_running_loop().time()
+        is_whole = self._reached is None or now >= self._whole_at
+        promoted = await self._ledger.promote(BATCH, None if is_whole else self._reached)
+        if is_whole:
+            self._whole_at = now + min(max(EVERY, promoted.walked * SHARE), AT_LAST)
+            if promoted.walked <= SLOW:
+                self._reached = None
+                return promoted
+        else:
+            self.due(self._whole_at - now)  # for what this one passed by
+        if promoted.number == promoted.saw:
+            self._reached = promoted.reached
+        return promoted

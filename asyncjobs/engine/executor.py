@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -26,6 +27,7 @@ import anyio
 from asyncjobs import events
 from asyncjobs.engine.arguments import LargeArguments
 from asyncjobs.engine.beside import beside
+from asyncjobs.engine.blocks import Blocks
 from asyncjobs.engine.claim import Claimer
 from asyncjobs.engine.due import Promoter
 from asyncjobs.engine.ears import Ears
@@ -33,18 +35,21 @@ from asyncjobs.engine.echo import Echoes
 from asyncjobs.engine.finish import Finisher
 from asyncjobs.engine.lag import Lag
 from asyncjobs.engine.opening import Opening
+from asyncjobs.engine.pace import Pace
 from asyncjobs.engine.poll import Poller
 from asyncjobs.engine.presence import Presence
 from asyncjobs.engine.progress import Reporter
 from asyncjobs.engine.prune import Pruner
+from asyncjobs.engine.requests import Requests
 from asyncjobs.engine.rescue import Rescuer
 from asyncjobs.engine.run import Stop
 from asyncjobs.engine.runs import ALONE_FROM, Runs
 from asyncjobs.engine.service import Troubles, keep
+from asyncjobs.engine.sight import Eye
 from asyncjobs.engine.slots import Slots
 from asyncjobs.engine.vitals import Vitals
 from asyncjobs.engine.wake import Local, Waker
-from asyncjobs.engine.watch import watched
+from asyncjobs.engine.watch import Watch, watched
 from asyncjobs.errors import PoolerInBetween, Unavailable
 from asyncjobs.extension import Around, Serves
 from asyncjobs.job import Claimed, JobState, Request, Stored
@@ -70,6 +75,9 @@ class Terms:
     max_crashes: int
     keys: Keys = field(default_factory=Keys)
     blocked_limit: timedelta | None = None
+    blocked_after: timedelta | None = None
+    gives_way_to: Requests | None = None
+    """Whose loop this is; None: nobody else's."""
 
     @property
     def shares(self) -> Mapping[str, int]:
@@ -129,16 +137,33 @@ class Executor(Local):
         self.runs.alone_from = terms.alone_from
         self.runs.keys = terms.keys
         self.runs.fetch = LargeArguments(self._ledger, self._process).fetch
+        self.blocks: Blocks = Blocks(self._ledger, self._process, ears)
+        self._watch: Watch | None = None
         self._presence = Presence(self.link, self._ledger, self.runs, waker.say)
-        self.runs.first_started = self._presence.look_up
+        self.runs.first_started = self._first_started
         self._opening = Opening(self.link, self._ledger, self._presence, self._open, self.is_up.set)
         self.runs.ended_late = self.link.let_go
         self._claimer = self._make_claimer()
         self.runs.slot_freed = self._claimer.slot_freed
+        self._pace = self._make_pace()
         self._promoter = Promoter(self._ledger, waker.ready)
         self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, ears)
         self._poller = Poller(self._ledger, self._found, hears=self.link.keeps_session)
         self._pruner = Pruner(self._ledger, tasks)
+
+    def _first_started(self) -> None:
+        self._presence.look_up()
+        if self._watch is not None:
+            self._watch.begin()
+        if self._pace is not None:
+            self._pace.jobs_run()
+
+    def _make_pace(self) -> Pace | None:
+        if self.terms.gives_way_to is None:
+            return None
+        pace = self.runs.pace = Pace(self.runs.slots, self.terms.gives_way_to)
+        pace.slot_freed = self._claimer.slot_freed
+        return pace
 
     def _make_claimer(self) -> Claimer:
         return Claimer(
@@ -202,7 +227,7 @@ class Executor(Local):
     def vitals(self) -> Vitals:
         """What tells how it is."""
         return Vitals(
-            lag=self.lag, linked=self.linked, link=self.link, runs=self.runs,
+            lag=self.lag, pace=self._pace, linked=self.linked, link=self.link, runs=self.runs,
             claims=self._claimer, polls=self._poller, beats=self._presence, outcomes=self._finisher,
             acting={
                 "claim": self._claimer, "poll": self._poller, "presence": self._presence,
@@ -225,7 +250,10 @@ class Executor(Local):
             "poll": self._poller.serve,
             "prune": self._pruner.serve,
             "progress": self._reporter.serve,
+            "blocks": self.blocks.serve,
         }
+        if self._pace is not None:
+            services["pace"] = self._pace.serve
         async with (
             beside(self.extensions, self.troubles, OBEY_WITHIN),
             anyio.create_task_group() as group,
@@ -233,7 +261,7 @@ class Executor(Local):
             for name, serve in services.items():
                 group.start_soon(keep, name, serve, self.troubles, name=f"asyncjobs {name}")
             try:
-                with watched(self.terms.blocked_limit, self.lag, self.runs.names):
+                with self._watched() as self._watch:
                     await self._stopping.wait()
                     await self._drain()
             except Exception:
@@ -245,6 +273,13 @@ class Executor(Local):
                 self.runs.stop_all(Stop.SHUTDOWN)
                 self.runs.end()
             group.cancel_scope.cancel()
+
+    def _watched(self) -> AbstractContextManager[Watch | None]:
+        terms = self.terms
+        eye = Eye(self.runs.job_of, threading.get_ident())
+        return watched(
+            terms.blocked_limit, terms.blocked_after, eye, self.blocks.note, self.runs.names
+        )
 
     async def _drain(self) -> None:
         self.runs.close()
@@ -369,7 +404,7 @@ class Executor(Local):
             return False
         if request.delay > 0 or request.run_at is not None:
             return False
-        if not self._claimer.serves(request.queue):
+        if self._claimer.walks_far or not self._claimer.serves(request.queue):
             return False
         return self.runs.expect(request.id, request.task, request.queue)
 

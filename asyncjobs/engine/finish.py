@@ -43,6 +43,9 @@ REDIAL_AFTER = 0.5  # seconds, when Postgres did not answer
 BY_LINK_AFTER = 20.0  # seconds in which the pool took nothing
 
 
+_STATES = {state.value: state for state in JobState}
+
+
 class Finisher:
     """Takes outcomes from runs and sees them recorded."""
 
@@ -108,7 +111,8 @@ class Finisher:
         process = self._waiting[0][0]
         batch: list[Settled] = []
         room = BATCH_CHARACTERS
-        while self._waiting and len(batch) < BATCH and self._waiting[0][0] == process and room > 0:
+        most = BATCH if self._runs.pace is None else self._runs.pace.ends_at_once(BATCH)
+        while self._waiting and len(batch) < most and self._waiting[0][0] == process and room > 0:
             settled = self._waiting.popleft()[1]
             batch.append(settled)
             room -= len(settled.outcome.result or "")
@@ -174,7 +178,7 @@ class Finisher:
                 continue
             run = self._runs.forget(settled.id, settled.fence)
             if answer.answer == "recorded":
-                state = JobState(answer.state) if answer.state else settled.outcome.state
+                state = _STATES[answer.state] if answer.state else settled.outcome.state
                 self._see_off(run, state, settled)
                 if run is not None:
                     self._tell(run.job.task, run.job.queue, run.job.attempt, settled, state)

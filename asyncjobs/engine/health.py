@@ -81,6 +81,7 @@ def health_of(connection: Connection) -> Health:
         claim_answered=_ago(moment, heard_of),
         loop_lag=timedelta(seconds=vitals.lag.now),
         worst_loop_lag=timedelta(seconds=vitals.lag.worst),
+        manners=None if vitals.pace is None else vitals.pace.manners,
         migration=connection.fit.migration,
         slots=executor.slots,
         running=len(vitals.runs.live),

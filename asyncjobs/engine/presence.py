@@ -166,7 +166,7 @@ class Presence:
     async def beat(self) -> None:
         """Ask once what is ours, and settle the differences."""
         self._is_doubtful = False
-        known = self._runs.confirmed()
+        known, ours = self._runs.confirmed(), self._runs.accounted_for()
         self._last_beat = time.monotonic()
         try:
             rows = await self._ledger.beat()
@@ -179,6 +179,8 @@ class Presence:
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
             if not self._runs.knows(row.id, row.fence):
+                if (row.id, row.fence) in ours:
+                    continue  # its end was recorded while we asked
                 log.warning(
                     "job %s is ours in Postgres, but nobody runs it here; it goes back", row.id
                 )
@@ -187,7 +189,11 @@ class Presence:
                 )
             elif row.cancel_asked:
                 self._runs.stop([row.id], Stop.ASKED)
-        gone = [id for id, fence in known.items() if theirs.get(id) != fence]
+        # Those that have ended while we asked are no loss, nor is a job that came back under another fence.
+        live = self._runs.confirmed()
+        gone = [
+            id for id, fence in known.items() if theirs.get(id) != fence and live.get(id) == fence
+        ]
         if gone:
             log.warning("%d runs are not ours any more and are cancelled", len(gone))
             self._runs.stop(gone, Stop.LOST)

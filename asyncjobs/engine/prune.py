@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asyncjobs.job import JobState
-from asyncjobs.postgres.failures import NoAnswer, Refused
+from asyncjobs.postgres.failures import NoAnswer
 from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS, Task
 
@@ -45,12 +45,6 @@ class Pruner:
             deeds = await self._ledger.tend(kept, kept[-1])
         except NoAnswer as error:
             log.warning("the archive was not tended: %s", error)
-            return
-        except Refused as error:
-            if not error.came_second:
-                raise
-            # A table brings a type of its name, and tend_archive does not know that this may be there first.
-            log.info("another process tends the archive: %s", error)
             return
         for day, deed in deeds:
             log.log(

@@ -5,7 +5,8 @@ A run is over when its body has ended, not when we stopped waiting for it: until
 and its row, or two runs of one job could overlap. A coroutine is an asyncio task of ours. It is cancelled
 with `task.cancel()`, and again only at intervals: anyio's level-triggered scopes would spin on a job that
 swallows cancellation, and would cancel the `await` in its `finally`. A plain function runs in a thread
-and is never cancelled: its thread would go on unseen. It is told, through `current_job().cancelled`.
+and is never cancelled: its thread would go on unseen. It is told, through `current_job().cancelled`. One that
+runs in a hand is told, and then killed: cancelling its run does both, and comes back when it has ended.
 
 Whatever happens in a body ends as a value, an Outcome; no exception of a job leaves this module.
 """
@@ -21,10 +22,9 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-import anyio
-
 from asyncjobs.codec import Codec
 from asyncjobs.current import CurrentJob, Teller, enter
+from asyncjobs.engine.handed import Places, Written, in_hand, told_there
 from asyncjobs.engine.story import LINE, Story, one_line, whole
 from asyncjobs.engine.thread import in_thread
 from asyncjobs.errors import (
@@ -70,7 +70,7 @@ class Run:
     """A job that is ours, from the moment it is claimed to the moment its outcome is recorded."""
 
     __slots__ = (
-        "_again", "_body", "_keys", "_scrub", "_story", "began", "current", "ended", "job", "stop", "task", "told_at",
+        "_again", "_body", "_keys", "_scrub", "_story", "began", "current", "ended", "ends", "job", "own", "stop", "task", "told_at",
     )  # fmt: skip
 
     def __init__(self, job: Claimed, task: Task[..., Any], teller: Teller, keys: Keys) -> None:
@@ -85,11 +85,14 @@ class Run:
         self.ended: bool = False
         timeout = task.timeout
         ends = None if timeout is None else self.began + timeout.total_seconds()
+        self.ends: float | None = ends
         self.current: CurrentJob = CurrentJob(
             job.id, job.task, job.queue, job.attempt, job.fence, teller, ends, self._scrub
         )
         self._body: asyncio.Task[Any] | None = None
         self._again: asyncio.TimerHandle | None = None
+        self.own: asyncio.Task[Any] | None = None
+        """The task that it runs in, which nobody else holds."""
 
     def ask_to_stop(self, why: Stop) -> None:
         """Stop it as far as it can be stopped; the first reason stays, unless it is lost."""
@@ -106,17 +109,15 @@ class Run:
             self._body.cancel()
             self._again = asyncio.get_running_loop().call_later(CANCEL_AGAIN_AFTER, self._cancel)
 
-    async def perform(
-        self, arounds: Sequence[Around], threads: anyio.CapacityLimiter, fetch: Fetch
-    ) -> Outcome:
+    async def perform(self, arounds: Sequence[Around], places: Places, fetch: Fetch) -> Outcome:
         """Run the body to its end and tell how it ended; to be awaited as a task of its own."""
         if self.stop is not None:
             return self._stopped(asyncio.CancelledError())
         enter(self.current)
-        own = asyncio.current_task()
+        own = self.own
         timer: asyncio.TimerHandle | None = None
         try:
-            call = await self._prepare(arounds, threads, fetch)
+            call = await self._prepare(arounds, places, fetch)
             if isinstance(call, Outcome):
                 return call
             timer = self._set_timer()
@@ -134,13 +135,13 @@ class Run:
                     handle.cancel()
 
     async def _prepare(
-        self, arounds: Sequence[Around], threads: anyio.CapacityLimiter, fetch: Fetch
+        self, arounds: Sequence[Around], places: Places, fetch: Fetch
     ) -> CallNext | Outcome:
         """Make it ready to be called, or tell how it ends without."""
         try:
             if self.job.arguments is None:
                 await self._complete(fetch)
-            return self._call(arounds, threads)
+            return self._call(arounds, places)
         except NoAnswer as error:
             return Outcome(JobState.READY, "released", counts=False, error=one_line(error))
         except NoKey as error:
@@ -154,7 +155,7 @@ class Run:
 
     async def _complete(self, fetch: Fetch) -> None:
         """Fetch the arguments; whatever stops the run stops this."""
-        self._body = asyncio.current_task()
+        self._body = self.own
         arguments = await fetch(self.job)
         self._body = None
         if arguments is None:
@@ -162,18 +163,37 @@ class Run:
             raise asyncio.CancelledError
         self.job = self.job._replace(arguments=arguments)
 
-    def _call(self, arounds: Sequence[Around], threads: anyio.CapacityLimiter) -> CallNext:
+    def _call(self, arounds: Sequence[Around], places: Places) -> CallNext:
         """Load the arguments, and wrap the function in its thread and its middleware."""
         assert self.job.arguments is not None, "fetched before"
         stored = self._keys.open(self.job.arguments, self._place("arguments"))
-        call = _bound(self.task.function, *self.task.codec.load(stored, self._scrub))
-        if self.task.is_async:
-            self._body = asyncio.current_task()
-        else:
-            call = partial(in_thread, call, threads)
+        call = self._placed(stored, places, is_observed=bool(arounds))
         for around in reversed(arounds):
             call = partial(around.around, self.current, call)
         return call
+
+    def _placed(self, stored: str, places: Places, *, is_observed: bool) -> CallNext:
+        """Say where the function is to be called."""
+        task, codec = self.task, self.task.codec
+        if task.runs_in == "process":
+            self._body = self.own
+            if codec.secretive:
+                # It is called elsewhere; here only its secrets are wanted.
+                codec.load(stored, self._scrub)
+            return partial(self._handed, stored, places, is_observed)
+        call = _bound(task.function, *codec.load(stored, self._scrub))
+        if task.runs_in == "thread":
+            return partial(in_thread, call, places.threads)
+        self._body = self.own
+        return call
+
+    async def _handed(self, stored: str, places: Places, is_observed: bool) -> object:
+        ends_in = None if self.ends is None else self.ends - time.monotonic()
+        result = await in_hand(self.task, self.current, stored, ends_in, places.hands)
+        if is_observed and isinstance(result, Written):
+            # Whoever is around the run sees what the function returned; else nobody needs it.
+            return self.task.codec.load_result(result.result)
+        return result
 
     def _place(self, what: str) -> Place:
         return Place(what, self.job.task, self.job.id)
@@ -200,14 +220,19 @@ class Run:
         return loop.call_later(self.task.timeout.total_seconds(), self.ask_to_stop, Stop.TIMEOUT)
 
     def _returned(self, codec: Codec, result: object) -> Outcome:
+        if isinstance(result, Outcome):  # from a hand
+            return result
         if isinstance(result, Snooze):
             return _again("snoozed", result.delay, counts=False)
         if isinstance(result, Cancel):
             reason = self._story.words(result.reason, LINE)
             return Outcome(JobState.CANCELLED, "cancelled", error=reason or None)
         try:
-            stored = self._to_store(codec.dump_result(result))
-            return Outcome(JobState.SUCCEEDED, "succeeded", result=stored)
+            written = result.result if isinstance(result, Written) else codec.dump_result(result)
+            stored = self._to_store(written)
+            return (
+                _DONE if stored is None else Outcome(JobState.SUCCEEDED, "succeeded", result=stored)
+            )
         except ResultNotStorable as error:
             return Outcome(JobState.FAILED, "failed", error=self._story.one_line(error))
         except Exception as error:  # a serializer of the user's own
@@ -236,7 +261,15 @@ class Run:
     def _failed(self, error: BaseException) -> Outcome:
         if self.stop in _GIVES_BACK or (self.stop is not None and isinstance(error, Stopped)):
             return self._stopped(error)
-        return self._tried(error, self._story.whole(error))
+        return self._tried(error, self._whole(error))
+
+    def _whole(self, error: BaseException) -> str:
+        there = told_there(error)
+        return there.whole if there else self._story.whole(error)
+
+    def _line(self, error: BaseException) -> str:
+        there = told_there(error)
+        return there.line if there else self._story.one_line(error)
 
     def _tried(self, error: BaseException, traceback: str) -> Outcome:
         """It failed: again later, or never."""
@@ -245,7 +278,7 @@ class Run:
             pause = self.task.retry.after(error, self.job.attempt, age)
         except Exception as second:  # a policy of the user's own
             return self._given_up(second)
-        line = self._story.one_line(error)
+        line = self._line(error)
         if pause is None:
             return Outcome(JobState.FAILED, "failed", error=line, traceback=traceback)
         return _again("failed", pause, error=line, traceback=traceback)
@@ -262,6 +295,9 @@ def _is_being_closed(own: object) -> bool:
         return asyncio.current_task() is not own
     except RuntimeError:
         return True
+
+
+_DONE = Outcome(JobState.SUCCEEDED, "succeeded")  # with nothing to keep: as most jobs end
 
 
 def given_up(error: BaseException) -> Outcome:

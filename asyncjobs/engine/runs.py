@@ -12,10 +12,14 @@ from uuid import UUID
 import anyio
 
 from asyncjobs import events
-from asyncjobs.current import Teller
+from asyncjobs.current import CurrentJob, Teller
 from asyncjobs.engine.ears import Ears
+from asyncjobs.engine.handed import Places
+from asyncjobs.engine.hands import Hands
+from asyncjobs.engine.pace import Pace
 from asyncjobs.engine.run import Fetch, Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.steps import Steps
 from asyncjobs.extension import Around
 from asyncjobs.job import Claimed, JobState, Outcome, Settled
 from asyncjobs.seal import Keys
@@ -55,17 +59,18 @@ class Runs:
         self._arounds = arounds
         self._teller = teller
         self._ears = ears
-        self._threads = anyio.CapacityLimiter(slots.total)
+        self._places = Places(anyio.CapacityLimiter(slots.total), Hands())
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
-        self._going_back: set[tuple[UUID, int]] = set()
         self._bodies: set[asyncio.Task[None]] = set()
+        self._going_back: set[tuple[UUID, int]] = set()
         self._closing: Stop | None = None
         self._is_over = False
         self.alone_from: int = ALONE_FROM
         self.keys: Keys = Keys()
         self.fetch: Fetch = _nothing
+        self.pace: Pace | None = None
         self.settle: Settle = lambda settled: None
         self.first_started: Callable[[], None] = lambda: None
         self.slot_freed: Callable[[], None] = lambda: None
@@ -111,6 +116,10 @@ class Runs:
     def live(self) -> list[Run]:
         """Those whose body has not ended."""
         return list(self._live_by_id.values())
+
+    def job_of(self, task: asyncio.Task[Any]) -> CurrentJob | None:
+        """Give the job whose body this is; any thread may ask."""
+        return next((run.current for run in self.live if run.own is task), None)
 
     def names(self) -> list[str]:
         """Name the tasks of those; any thread may ask."""
@@ -187,17 +196,20 @@ class Runs:
             self.is_idle.clear()
             self.first_started()
         # A task of its own, kept here and cancelled by us alone: see run.py.
-        body = asyncio.get_running_loop().create_task(self._live(run))
-        self._bodies.add(body)
-        body.add_done_callback(self._bodies.discard)
+        body = run.own = asyncio.get_running_loop().create_task(self._live(run))
+        if not body.done():
+            self._bodies.add(body)
 
     async def _live(self, run: Run) -> None:
         job = run.job
+        if run.own is None:  # an eager task factory runs this before it gives us the task
+            run.own = asyncio.current_task()
         if self._ears:
             self._ears(events.Started(job.id, job.task, job.queue, job.attempt))
         began = time.perf_counter()
         try:
-            outcome = await run.perform(self._arounds, self._threads, self.fetch)
+            steps = run.perform(self._arounds, self._places, self.fetch)
+            outcome = await (steps if self.pace is None else Steps(steps, self.pace))
         except Exception as error:  # a bug of ours must not keep the slot and the row for ever
             log.exception("job %s was not run properly", job.id)
             outcome = given_up(error)
@@ -206,6 +218,8 @@ class Runs:
     def _end(self, run: Run, outcome: Outcome, ran: float) -> None:
         job = run.job
         run.ended = True
+        if run.own is not None:
+            self._bodies.discard(run.own)
         if self._live_by_id.get(job.id) is run:
             del self._live_by_id[job.id]
         self._give(job.queue)
@@ -242,6 +256,7 @@ class Runs:
     def end(self) -> None:
         """From now on nothing can be started: the process has left."""
         self._is_over = True
+        self._places.hands.end()
 
     def stop(self, ids: Iterable[UUID], why: Stop) -> None:
         """Stop these, as far as they can be stopped."""
@@ -257,6 +272,10 @@ class Runs:
     def confirmed(self) -> dict[UUID, int]:
         """Give the fences of the runs whose bodies have not ended."""
         return {id: run.job.fence for id, run in self._live_by_id.items()}
+
+    def accounted_for(self) -> set[tuple[UUID, int]]:
+        """Give id and fence of what runs here, has just ended here, or is given back."""
+        return {*self.confirmed().items(), *self._unrecorded, *self._going_back}
 
     def _tell_idle(self) -> None:
         if not self._live_by_id and not self._expected:

@@ -11,11 +11,15 @@ class Slots:
     A number of slots, and for some queues a share of them that they may not exceed.
 
     A claim on its way has reserved what it asked for, so that direct starts cannot take the same slots,
-    and gives back what it did not get.
+    and gives back what it did not get. Where jobs give way to others (`pace.py`), `limit` of the slots may be in
+    use: it moves, and may fall below what is taken; then none is free until enough are given back.
     """
 
     def __init__(self, total: int, shares: Mapping[str, int] | None = None) -> None:
         self.total = total
+        self.limit: int = total
+        self.claims_at_most: int | None = None
+        """So many jobs in one claim; None: as many as it may."""
         self._shares = dict(shares or {})
         self._taken: Counter[str] = Counter()
         self._busy = 0
@@ -30,7 +34,7 @@ class Slots:
     @property
     def free(self) -> int:
         """How many are neither taken nor asked for."""
-        return self.total - self._busy - self._asked
+        return self.limit - self._busy - self._asked
 
     def take(self, queue: str) -> bool:
         """Reserve one for a job of this queue, if there is one."""
@@ -51,6 +55,8 @@ class Slots:
 
     def ask(self, queues: Iterable[str], at_most: int) -> dict[str, int]:
         """Reserve all that is free, at most so many, for one claim: how many of each queue may come."""
+        if self.claims_at_most is not None:
+            at_most = min(at_most, self.claims_at_most)
         self._asked = max(0, min(self.free, at_most))
         rooms = {queue: min(self._room(queue), self._asked) for queue in queues}
         self._asked_of = {queue: room for queue, room in rooms.items() if room > 0}
@@ -69,5 +75,5 @@ class Slots:
 
     def _room(self, queue: str) -> int:
         share = self._shares.get(queue)
-        free = self.total - self._busy
+        free = self.limit - self._busy
         return free if share is None else min(free, share - self._taken[queue])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from asyncjobs.engine.claim import Claimer
 from asyncjobs.engine.finish import Finisher
 from asyncjobs.engine.lag import Lag
+from asyncjobs.engine.pace import Pace
 from asyncjobs.engine.poll import Poller
 from asyncjobs.engine.presence import Presence
 from asyncjobs.engine.runs import Runs
@@ -21,6 +22,7 @@ class Vitals:
     """The parts, and the services that are watched for hanging."""
 
     lag: Lag
+    pace: Pace | None
     linked: Answers
     link: Bond
     runs: Runs

@@ -42,11 +42,6 @@ class Refused(Unavailable):
         return self.sqlstate == "42501"
 
     @property
-    def came_second(self) -> bool:
-        """Whether somebody else has just made what was to be made."""
-        return self.sqlstate == "42710"
-
-    @property
     def lacks_a_day(self) -> bool:
         """Whether the archive has no partition for a row."""
         return self.sqlstate == "23514"

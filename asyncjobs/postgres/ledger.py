@@ -34,6 +34,12 @@ Mask = Callable[[str, str], str | None]
 """Tells, by the task's name, what may be shown of arguments that do not say it themselves; None: all."""
 
 
+Stretches = tuple[list[str], list[int], list[str], list[UUID], list[int]]
+"""Where a claim looks: queues, and in each from which priority, promise and id up to which priority."""
+WHOLE: Stretches = ([], [], [], [], [])
+"""No stretches: queues are walked from their beginnings."""
+
+
 class Poll(NamedTuple):
     """What the safety poll found."""
 
@@ -44,6 +50,22 @@ class Poll(NamedTuple):
     migration: str | None  # the newest that was applied
 
 
+class Choice(NamedTuple):
+    """How a claim came to what it brought."""
+
+    saw: int  # candidates
+    walked: float  # seconds that it took to choose
+    rows: Sequence[Row]  # of what it brought, with queue and priority
+
+
+class Survey(NamedTuple):
+    """Where the first job that we could run stands: promise and id, by queue and priority."""
+
+    places: dict[str, dict[int, tuple[str, UUID]]]
+    recent: str  # the latest promise that a place may have
+    walked: float  # seconds that it took
+
+
 class Promoted(NamedTuple):
     """What was due and is ready now."""
 
@@ -51,6 +73,8 @@ class Promoted(NamedTuple):
     queues: list[str]
     saw: int  # due, with those that somebody held
     due_in: float | None  # seconds until the next
+    reached: str  # the moment before which nothing is left, but what commits late
+    walked: float  # seconds that it took
 
 
 class Recorded(NamedTuple):
@@ -246,21 +270,33 @@ class Ledger(Enqueues):
         unknown: Sequence[str],
         suspects: tuple[int, int],
         spread: int,
-    ) -> tuple[list[Claimed], int]:
+        stretches: Stretches = WHOLE,
+    ) -> tuple[list[Claimed], Choice]:
         """
-        Make up to `demand` jobs ours, on the link; gives them, and how many were seen.
+        Make up to `demand` jobs ours, on the link; gives them, and how they were chosen.
 
         `rooms`: how many of each queue. `suspects`: from so many crashes on, no more than so many.
-        `spread`: candidates for each free slot.
+        `spread`: candidates for each free slot. `stretches`: where to look, if not everywhere.
         """
         rows = await self._link.claim(
             self._say["claim"],
             list(rooms), list(rooms.values()), demand, self._link.process_id, unknown, suspects[1], spread,
-            suspects[0],
+            suspects[0], *stretches,
         )  # fmt: skip
+        saw, walked = rows[0]["saw"], rows[0]["walked"]
         if rows[0]["id"] is None:
-            return [], rows[0]["saw"]
-        return [Claimed(*tuple(row.values())[1:]) for row in rows], rows[0]["saw"]
+            return [], Choice(saw, walked, [])
+        return [Claimed(*tuple(row.values())[3:]) for row in rows], Choice(saw, walked, rows)
+
+    async def survey(self, queues: Sequence[str], unknown: Sequence[str], late: float) -> Survey:
+        """Ask, on the link, before which places a claim need not look; `late`: seconds, see survey.sql."""
+        rows = await self._link.fetch(self._say["survey"], queues, unknown, late)
+        places: dict[str, dict[int, tuple[str, UUID]]] = {}
+        for row in rows:
+            if row["priority"] is not None:
+                place = (row["promise"], row["id"])
+                places.setdefault(row["queue"], {})[row["priority"]] = place
+        return Survey(places, rows[0]["recent"], rows[0]["walked"])
 
     async def home(self) -> Home:
         """Ask that of the database at the other end of the link."""
@@ -283,10 +319,10 @@ class Ledger(Enqueues):
         [row] = await self._link.fetch(self._say["poll"], self._link.process_id)
         return Poll(*(row[name] for name in Poll._fields))
 
-    async def promote(self, at_most: int) -> Promoted:
-        """Make due jobs ready, on the link."""
-        [row] = await self._link.fetch(self._say["promote"], at_most)
-        return Promoted(row["promoted"], row["queues"], row["saw"], row["due_in"])
+    async def promote(self, at_most: int, since: str | None = None) -> Promoted:
+        """Make due jobs ready, on the link; `since`: what an earlier one `reached`."""
+        [row] = await self._link.fetch(self._say["promote"], at_most, since)
+        return Promoted(*row.values())
 
     async def beat(self) -> list[Beat]:
         """Ask, on the link, what Postgres thinks we run."""
@@ -338,6 +374,10 @@ class Ledger(Enqueues):
         """Let a lease speak for us while the link is down; False: we have been buried."""
         rows = await self._database.fetch(self._say["lease"], process, seconds)
         return bool(rows)
+
+    async def note_blocks(self, process: int, blocks: str) -> None:
+        """Note which tasks have blocked the event loop here (JSON)."""
+        await self._database.fetch(self._say["blocks"], process, blocks)
 
     async def drain(self) -> None:
         """Say, on the link, that we are draining."""

@@ -1,54 +1,33 @@
-"""What a contestant must be able to do, and the connections that they use for it."""
+"""Who is measured, by what process it is spoken for, and the bench's own connections."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import asyncpg
 
-WARM = (
-    20  # jobs whose delays do not count: connections are opened and statements prepared on the way
-)
+Kind = Literal["ours", "limit", "peer", "redis"]
 
 
-class Contestant(Protocol):
+@dataclass(frozen=True, slots=True)
+class Contestant:
     """
-    A way to run jobs on Postgres.
+    One that takes part.
 
-    Each method begins with empty tables. Rates are jobs a second; delays are seconds, one a job.
+    `command` starts a process that speaks for it (`peers/speaking.py`). `table` begins the names of the
+    statements that empty its tables and count what nobody has finished; None: it is asked itself. `share`: of the
+    jobs that others get, for who takes long.
     """
 
     name: str
-    dsn: str
-
-    async def prepare(self) -> None:
-        """Make the tables, in a database that has none."""
-
-    async def clear(self) -> None:
-        """Empty them."""
-
-    async def left(self) -> int:
-        """Count the stored jobs that nobody has finished."""
-
-    async def drain(self, count: int, slots: int) -> float:
-        """Run so many stored no-op jobs, with so many slots, until the last end is recorded."""
-
-    async def enqueue_alone(self, count: int) -> float:
-        """Store jobs one after the other, each durable before the next; nobody runs them."""
-
-    async def enqueue_together(self, count: int, callers: int) -> float:
-        """Store jobs from so many concurrent callers, each durable when its call returns."""
-
-    async def delays_here(self, count: int) -> list[float]:
-        """Enqueue one job at a time where it runs: from the call until its function starts."""
-
-    async def send(self, count: int, pause: float) -> None:
-        """Enqueue jobs that carry the moment of their sending, `pause` seconds apart."""
-
-    async def work(self, up: Callable[[], None], tell: Callable[[float], None]) -> None:
-        """Run what another process sends, until cancelled; tell how long each took to start."""
+    kind: Kind
+    command: tuple[str, ...]
+    table: str | None
+    share: float = 1.0
+    is_copy: bool = False  # its tables are another's, who makes them
 
 
 @asynccontextmanager

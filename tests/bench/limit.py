@@ -3,9 +3,10 @@ The yardstick: a hand-written asyncpg loop that does the least work possible.
 
 It keeps nothing of what it ran, knows no retries, and loses the jobs of a process that dies. There are two:
 
-The *loop* is the least that is still a queue: a table with queues, priorities and due times, one
-connection, one step after the other: claim as many as there are slots, run them, delete them
-(`sql/limit_*.sql`).
+The *loop* is the least that is still a queue: a table with queues, priorities and due times. Where jobs wait it
+goes one step after the other on one connection: claim as many as there are slots, run them, delete them
+(`sql/limit_*.sql`). Where jobs come and go the *flowing loop* stands for it: on two connections, so that no job
+waits for another's end.
 
 The *bare loop* is the least that there is: a table without an order or a second index, whose claims touch
 no index (HOT), and two connections, so that the next claim is under way while the last ends are deleted
@@ -15,151 +16,128 @@ no index (HOT), and two connections, so that the next claim is under way while t
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
 from asyncjobs.postgres.statements import Statements
-from tests.bench.contestant import WARM, ask, connections
+from tests.bench.contestant import ask, connections
+from tests.bench.peers.player import Body, CannotError, Sender
 
 BATCH = 500  # ends in one delete
-
-Body = Callable[[str], Awaitable[None]]
-
-
-async def noop(arguments: str) -> None:
-    """Do nothing."""
+POOL = 10  # connections for concurrent inserts: what asyncpg gives when not told
 
 
 class Limit:
     """
-    The loop as a contestant.
+    The loop as a player.
 
     `bare`: whether it is the bare loop.
-    `pool`: how many connections concurrent inserts have; 10 is what asyncpg gives when not told.
-    `notifies`: whether each concurrent insert also tells idle workers, as a queue must sometime.
+    `pool`: how many connections concurrent inserts have, if not 10.
+    `notifies`: whether each insert also tells idle workers, as a queue must sometime.
+    `steps`: whether it goes step by step, on one connection.
     """
 
     def __init__(
         self,
         dsn: str,
-        name: str = "loop",
         *,
         bare: bool = False,
-        pool: int = 10,
-        notifies: bool = False,
+        pool: int = POOL,
+        notifies: bool = True,
+        steps: bool = False,
     ) -> None:
-        self.name = name
         self.dsn = dsn
-        self._bare = bare
         self._table = "bare" if bare else "limit"
         self._pool = pool
         self._insert = "limit_insert_and_notify" if notifies else "limit_insert"
+        self._steps = steps
         self._say = Statements("tests.bench", "asyncjobs")
 
     async def prepare(self) -> None:
+        """Make the table."""
         await ask(self.dsn, self._say[f"{self._table}_create"])
-        if not self._bare:
+        if self._table == "limit":
             await ask(self.dsn, self._say["limit_index"])
 
-    async def clear(self) -> None:
-        await ask(self.dsn, self._say[f"{self._table}_clear"])
-
-    async def left(self) -> int:
-        left: int = await ask(self.dsn, self._say[f"{self._table}_left"])
-        return left
-
-    async def drain(self, count: int, slots: int) -> float:
-        await ask(self.dsn, self._say[f"{self._table}_fill"], "noop", "{}", count)
-        if not self._bare:
-            return await self._drain_by_hand(count, slots)
-        async with self._loop(noop, slots) as loop:
-            began = time.perf_counter()
-            await loop.run(until=count)
-            return count / (time.perf_counter() - began)
-
-    async def _drain_by_hand(self, count: int, slots: int) -> float:
-        async with connections(self.dsn, 1) as [connection]:
-            claim = await connection.prepare(self._say[f"{self._table}_claim"])
-            delete = await connection.prepare(self._say[f"{self._table}_delete"])
-            began = time.perf_counter()
-            while rows := await claim.fetch(slots):
-                await asyncio.gather(*(noop(arguments) for _, _, arguments in rows))
-                await delete.fetch([id for id, _, _ in rows])
-            return count / (time.perf_counter() - began)
-
-    async def enqueue_alone(self, count: int) -> float:
-        async with connections(self.dsn, 1) as [connection]:
-            insert = await connection.prepare(self._say["limit_insert"])
-            began = time.perf_counter()
-            for _ in range(count):
-                await insert.fetch("noop", "{}")
-            return count / (time.perf_counter() - began)
-
-    async def enqueue_together(self, count: int, callers: int) -> float:
-        insert = self._say[self._insert]
-        # asyncpg resets a connection at each release, in a round trip of its own: not here.
-        async with asyncpg.create_pool(
-            self.dsn, min_size=self._pool, max_size=self._pool, reset=_leave_as_is
-        ) as pool:
-
-            async def call() -> None:
-                for _ in range(count // callers):
-                    await pool.fetch(insert, "noop", "{}")
-
-            began = time.perf_counter()
-            await asyncio.gather(*(call() for _ in range(callers)))
-            return count / (time.perf_counter() - began)
-
-    async def delays_here(self, count: int) -> list[float]:
-        delays: list[float] = []
-        sent = 0.0
-
-        async def started(arguments: str) -> None:
-            delays.append(time.perf_counter() - sent)
-
-        async with (
-            self._loop(started, slots=10) as loop,
-            connections(self.dsn, 1) as [connection],
-            asyncio.TaskGroup() as group,
-        ):
-            insert = await connection.prepare(self._say["limit_insert_and_notify"])
-            await loop.listen()
-            group.create_task(loop.run(until=WARM + count))
-            for number in range(WARM + count):
-                sent = time.perf_counter()
-                await insert.fetch("started", "{}")
-                await loop.deleted(number + 1)
-        return delays[WARM:]
-
-    async def send(self, count: int, pause: float) -> None:
-        async with connections(self.dsn, 1) as [connection]:
-            insert = await connection.prepare(self._say["limit_insert_and_notify"])
-            for _ in range(count):
-                await insert.fetch("started", str(time.monotonic()))
-                await asyncio.sleep(pause)
-
-    async def work(self, up: Callable[[], None], tell: Callable[[float], None]) -> None:
-        async def started(arguments: str) -> None:
-            tell(time.monotonic() - float(arguments))
-
-        async with self._loop(started, slots=10) as loop:
-            await loop.listen()
-            up()
-            await loop.run(until=None)
-
     @asynccontextmanager
-    async def _loop(self, body: Body, slots: int) -> AsyncIterator[Loop]:
+    async def running(self, slots: int, body: Body) -> AsyncIterator[None]:
+        """Run, until left."""
         async with connections(self.dsn, 2) as [claiming, deleting]:
-            yield Loop(
+            loop = Loop(
                 claiming,
                 await claiming.prepare(self._say[f"{self._table}_claim"]),
-                await deleting.prepare(self._say[f"{self._table}_delete"]),
+                await (claiming if self._steps else deleting).prepare(
+                    self._say[f"{self._table}_delete"]
+                ),
                 body,
                 slots,
             )
+            await loop.listen()
+            running = asyncio.create_task(loop.step() if self._steps else loop.run())
+            try:
+                yield
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+
+    @asynccontextmanager
+    async def sending(self, connections: int | None) -> AsyncIterator[Sender]:
+        """Insert, through a pool."""
+        size = connections or self._pool
+        # asyncpg resets a connection at each release, in a round trip of its own: not here.
+        async with asyncpg.create_pool(
+            self.dsn, min_size=size, max_size=size, reset=_leave_as_is
+        ) as pool:
+            yield LimitSender(pool, self._say, self._table, self._insert)
+
+    @asynccontextmanager
+    async def beside(
+        self, count: int, insert: str
+    ) -> AsyncIterator[list[Callable[[], Awaitable[None]]]]:
+        """Insert in transactions."""
+        store = self._say[self._insert]
+
+        def transaction(connection: asyncpg.Connection) -> Callable[[], Awaitable[None]]:
+            async def one() -> None:
+                async with connection.transaction():
+                    await connection.execute(insert)
+                    await connection.fetch(store, "run", "{}")
+
+            return one
+
+        async with connections(self.dsn, count) as opened:
+            yield [transaction(connection) for connection in opened]
+
+
+class LimitSender:
+    """Inserts."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], say: Statements, table: str, insert: str
+    ) -> None:
+        self._pool = pool
+        self._say = say
+        self._table = table
+        self._insert = say[insert]
+
+    async def one(self, payload: str) -> None:
+        """Insert one; the payload is JSON already."""
+        if self._table != "limit":
+            raise CannotError("no queue is like that")
+        await self._pool.fetch(self._insert, "run", f'"{payload}"')
+
+    async def many(self, payloads: Sequence[str]) -> None:
+        """Insert many in one statement, from arrays."""
+        arguments = [f'"{payload}"' for payload in payloads]
+        insert = self._say[f"{self._table}_insert_many"]
+        await self._pool.fetch(insert, ["run"] * len(arguments), arguments)
+
+    async def later(self, payload: str, at: float) -> None:
+        """Not at all: the loop looks when it is woken."""
+        raise CannotError("it has no clock")
 
 
 class Loop:
@@ -177,36 +155,33 @@ class Loop:
         self._claim = claim
         self._delete = delete
         self._body = body
-        self._free = slots
+        self._slots = self._free = slots
         self._running: set[asyncio.Task[None]] = set()
         self._ended: list[int] = []
-        self._deleted = 0
         self._woken = asyncio.Event()
         self._slot_freed = asyncio.Event()
         self._some_ended = asyncio.Event()
-        self._some_deleted = asyncio.Event()
 
     async def listen(self) -> None:
         """Hear of new jobs."""
         await self._listening.add_listener("limit", lambda *_: self._woken.set())
 
-    async def deleted(self, count: int) -> None:
-        """Wait until so many ends are recorded."""
-        while self._deleted < count:
-            self._some_deleted.clear()
-            await self._some_deleted.wait()
+    async def step(self) -> None:
+        """Claim, run and delete, one after the other."""
+        while True:
+            self._woken.clear()
+            rows = await self._claim.fetch(self._slots)
+            if not rows:
+                await self._woken.wait()
+                continue
+            await asyncio.gather(*(self._body(arguments[1:-1]) for _, _, arguments in rows))
+            await self._delete.fetch([id for id, _, _ in rows])
 
-    async def run(self, until: int | None) -> None:
-        """Claim, run and delete, until so many are done."""
-        claiming = asyncio.create_task(self._claim_all())
-        deleting = asyncio.create_task(self._delete_all())
-        try:
-            await (asyncio.gather(claiming, deleting) if until is None else self.deleted(until))
-        finally:
-            for task in (claiming, deleting):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+    async def run(self) -> None:
+        """Claim, run and delete, all at once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._claim_all())
+            group.create_task(self._delete_all())
 
     async def _claim_all(self) -> None:
         create_task = asyncio.get_running_loop().create_task
@@ -224,8 +199,10 @@ class Loop:
                 self._running.add(create_task(self._live(id, arguments)))
 
     async def _live(self, id: int, arguments: str) -> None:
-        await self._body(arguments)
-        self._running.discard(asyncio.current_task())
+        await self._body(arguments[1:-1])
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.discard(task)
         self._free += 1
         self._ended.append(id)
         self._slot_freed.set()
@@ -238,8 +215,6 @@ class Loop:
             while self._ended:
                 batch, self._ended = self._ended[:BATCH], self._ended[BATCH:]
                 await self._delete.fetch(batch)
-                self._deleted += len(batch)
-                self._some_deleted.set()
 
 
 async def _leave_as_is(connection: asyncpg.Connection) -> None:

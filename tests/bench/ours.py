@@ -1,150 +1,114 @@
-"""asyncjobs as a contestant, through its public face."""
+"""asyncjobs as a player, through its public face."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
 
 from asyncjobs import Jobs
-from asyncjobs.events import Event, Finished
 from asyncjobs.postgres.statements import Statements
-from tests.bench.contestant import WARM, ask
+from tests.bench.contestant import ask, connections
+from tests.bench.peers.player import Body, Sender
 from tests.moments import until
-
-
-class Counter:
-    """Hears of ends; an extension."""
-
-    def __init__(self) -> None:
-        self.ended = 0
-        self._wanted = 0
-        self._reached = asyncio.Event()
-
-    def hears(self, event: Event) -> None:
-        """Count."""
-        if isinstance(event, Finished):
-            self.ended += 1
-            if self.ended >= self._wanted:
-                self._reached.set()
-
-    async def reached(self, count: int) -> None:
-        """Wait until so many ends were recorded."""
-        self._wanted = count
-        if self.ended < count:
-            self._reached.clear()
-            await self._reached.wait()
 
 
 class Ours:
     """asyncjobs, as it comes."""
 
-    name = "ours"
-
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self._running: tuple[Jobs, Any] | None = None
         self._say = Statements("tests.bench", "asyncjobs")
 
     async def prepare(self) -> None:
+        """Make the tables, and the archive's days: a server that has run for a while has them."""
         jobs = Jobs(self.dsn, migrate=True)
 
         async def has_days() -> bool:
             return bool(await jobs.database.fetchval(self._say["ours_has_days"]))
 
         async with jobs.running():
-            await until(has_days)  # a server that has run for a while has them
+            await until(has_days)
 
     async def clear(self) -> None:
+        """Empty them."""
         await ask(self.dsn, self._say["ours_clear"])
 
-    async def left(self) -> int:
-        left: int = await ask(self.dsn, self._say["ours_left"])
-        return left
-
-    async def drain(self, count: int, slots: int) -> float:
+    @asynccontextmanager
+    async def running(self, slots: int, body: Body) -> AsyncIterator[None]:
+        """Run; what is sent meanwhile is sent through the same object, as an app does."""
         jobs = Jobs(self.dsn, slots=slots)
-        ran = 0
-        all_ran = asyncio.Event()
-
-        @jobs.task
-        async def noop() -> None:
-            nonlocal ran
-            ran += 1
-            if ran == count:
-                all_ran.set()
-
-        async with jobs.connected():
-            await jobs.enqueue_many([noop.job() for _ in range(count)])
+        run = _task(jobs, body)
         async with jobs.running():
-            # The first claim does not wait for us: what has run by now is not counted.
-            began, before = time.perf_counter(), ran
-            await all_ran.wait()
-            assert jobs.executor is not None
-            await jobs.executor.recorded()
-            return (count - before) / (time.perf_counter() - began)
+            self._running = jobs, run
+            try:
+                yield
+            finally:
+                self._running = None
 
-    async def enqueue_alone(self, count: int) -> float:
+    @asynccontextmanager
+    async def sending(self, connections: int | None) -> AsyncIterator[Sender]:
+        """Send; the pool is ours, and as large as it is."""
+        if self._running is not None:
+            yield OursSender(*self._running)
+            return
         jobs = Jobs(self.dsn)
-
-        @jobs.task
-        async def noop() -> None: ...
-
+        run = _task(jobs, _nothing)
         async with jobs.connected():
-            began = time.perf_counter()
-            for _ in range(count):
-                await noop.enqueue()
-            return count / (time.perf_counter() - began)
+            yield OursSender(jobs, run)
 
-    async def enqueue_together(self, count: int, callers: int) -> float:
+    @asynccontextmanager
+    async def beside(
+        self, count: int, insert: str
+    ) -> AsyncIterator[list[Callable[[], Awaitable[None]]]]:
+        """Enqueue in transactions of asyncpg's."""
         jobs = Jobs(self.dsn)
+        run = _task(jobs, _nothing)
 
-        @jobs.task
-        async def noop() -> None: ...
+        def transaction(connection: asyncpg.Connection) -> Callable[[], Awaitable[None]]:
+            async def one() -> None:
+                async with connection.transaction():
+                    await connection.execute(insert)
+                    await run.options(connection=connection).job().enqueue()
 
-        async def call() -> None:
-            for _ in range(count // callers):
-                await noop.enqueue()
+            return one
 
-        async with jobs.connected():
-            began = time.perf_counter()
-            await asyncio.gather(*(call() for _ in range(callers)))
-            return count / (time.perf_counter() - began)
+        async with jobs.connected(), connections(self.dsn, count) as opened:
+            yield [transaction(connection) for connection in opened]
 
-    async def delays_here(self, count: int) -> list[float]:
-        counter = Counter()
-        jobs = Jobs(self.dsn, extensions=[counter])
-        delays: list[float] = []
-        sent = 0.0
 
-        @jobs.task
-        async def started() -> None:
-            delays.append(time.perf_counter() - sent)
+class OursSender:
+    """Enqueues."""
 
-        async with jobs.running():
-            for number in range(WARM + count):
-                sent = time.perf_counter()
-                await started.enqueue()
-                await counter.reached(number + 1)
-        return delays[WARM:]
+    def __init__(self, jobs: Jobs, run: Any) -> None:
+        self._jobs = jobs
+        self._run = run
 
-    async def send(self, count: int, pause: float) -> None:
-        jobs = Jobs(self.dsn)
+    async def one(self, payload: str) -> None:
+        """Without an argument, where there is none."""
+        await (self._run.enqueue(payload) if payload else self._run.enqueue())
 
-        @jobs.task(name="started")
-        async def started(sent: float) -> None: ...
+    async def many(self, payloads: Sequence[str]) -> None:
+        """In one statement."""
+        job = self._run.job
+        await self._jobs.enqueue_many([job(payload) if payload else job() for payload in payloads])
 
-        async with jobs.connected():
-            for _ in range(count):
-                await started.enqueue(time.monotonic())
-                await asyncio.sleep(pause)
+    async def later(self, payload: str, at: float) -> None:
+        """With `run_at`."""
+        await self._run.options(run_at=datetime.fromtimestamp(at, UTC)).enqueue(payload)
 
-    async def work(self, up: Callable[[], None], tell: Callable[[float], None]) -> None:
-        jobs = Jobs(self.dsn)
 
-        @jobs.task(name="started")
-        async def started(sent: float) -> None:
-            tell(time.monotonic() - sent)
+def _task(jobs: Jobs, body: Body) -> Any:
+    @jobs.task(name="run")
+    async def run(payload: str = "") -> None:
+        await body(payload)
 
-        async with jobs.running():
-            up()
-            await asyncio.get_running_loop().create_future()
+    return run
+
+
+async def _nothing(payload: str) -> None:
+    pass

@@ -1,109 +1,235 @@
-"""What came out: figures, a table to read, JSON to keep."""
+"""What came out: tables to read, JSON to keep."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tests.bench.course import Samples
-from tests.bench.measures import LINES, Line, Sizes
+from tests.bench.course import Remarks, Samples
+from tests.bench.lines import (
+    Cell,
+    Figure,
+    Result,
+    kilobytes,
+    millionths,
+    p50,
+    p95,
+    p99,
+    rate,
+    taken,
+)
+
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """The median over the repeats, the least and the most."""
+class Column:
+    """A figure of everybody."""
 
-    median: float
-    least: float
-    most: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Figure:
-        """Sum up."""
-        return cls(statistics.median(values), min(values), max(values))
+    head: str
+    series: str
+    figures: tuple[Callable[[Sequence[float]], float], ...] = (rate,)
+    digits: str = ",.0f"
+    more_is_better: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """One line, measured. The ratio is the median of the ratios of neighbours."""
+class Sheet:
+    """A table with everybody in it."""
 
-    line: Line
-    ours: Figure
-    rival: Figure
-    ratio: Figure
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether what was expected came true."""
-        return self.line.reached(self.ratio.median)
+    title: str
+    columns: tuple[Column, ...]
 
 
-def results(samples: Samples) -> list[Result]:
-    """Work out every line that was measured."""
-    return [_result(line, samples) for line in LINES if line.measure in samples]
-
-
-def _result(line: Line, samples: Samples) -> Result:
-    ours = [line.figure(taken) for taken in samples[line.measure]["ours"]]
-    rival = [line.figure(taken) for taken in samples[line.measure][line.rival]]
-    ratios = [a / b for a, b in zip(ours, rival, strict=True)]
-    return Result(line, Figure.of(ours), Figure.of(rival), Figure.of(ratios))
-
-
-def table(found: Sequence[Result]) -> str:
-    """Set it out in columns; in brackets the least and the most of all repeats."""
-    rows = [("", "ours", "loop", "ratio", "expected", "reached")]
-    for result in found:
-        unit = result.line.unit
-        rows.append(
-            (
-                result.line.what,
-                _shown(result.ours, unit),
-                _shown(result.rival, unit),
-                _shown(result.ratio, ""),
-                result.line.expected,
-                {True: "yes", False: "NO", None: ""}[result.reached],
+SHEETS = (
+    Sheet(
+        "Drain: jobs a second",
+        (
+            Column("10 slots", "drain-10"),
+            Column("100 slots", "drain-100"),
+            Column("2 processes of 100", "drain-2-processes"),
+            Column("16 processes of 4", "drain-16-processes"),
+            Column("CPU µs a job, 100 slots", "drain-100-cpu", (millionths,), more_is_better=False),
+        ),
+    ),
+    Sheet(
+        "Enqueue: jobs a second",
+        (
+            Column("one by one", "enqueue-alone"),
+            Column("50 callers", "enqueue-together"),
+            Column("10,000 at once", "enqueue-bulk"),
+            Column("16 transactions", "beside-16"),
+            Column("64 transactions", "beside-64"),
+            Column("to done, mixed load", "mixed"),
+        ),
+    ),
+    Sheet(
+        "Enqueue to start, and how late a scheduled job is: ms (p50 / p95 / p99)",
+        tuple(
+            Column(head, series, (p50, p95, p99), ",.1f", more_is_better=False)
+            for head, series in (
+                ("here, idle", "start-here"),
+                ("here, half load", "start-here-half"),
+                ("across, idle", "start-across"),
+                ("across, half load", "start-across-half"),
+                ("scheduled", "late"),
             )
+        ),
+    ),
+    Sheet(
+        "What a job costs",
+        (
+            Column("WAL, kB", "wal", (kilobytes,), ",.2f", more_is_better=False),
+            Column("commits", "commits", (rate,), ",.2f", more_is_better=False),
+            Column("statements, idle", "statements-idle", (rate,), ",.2f", more_is_better=False),
+            Column("statements, busy", "statements-busy", (rate,), ",.2f", more_is_better=False),
+            Column("CPU µs, run", "cpu", (millionths,), more_is_better=False),
+            Column("kB while it waits", "memory", (kilobytes,), ",.1f", more_is_better=False),
+        ),
+    ),
+)
+
+
+def targets(found: Sequence[Result]) -> str:
+    """Set out what should be reached; in brackets the least and the most of all repeats."""
+    rows = [("", "ours", "beside", "ratio", "expected", "reached")]
+    rows += [
+        (
+            result.line.what,
+            f"{_shown(result.ours, result.line.unit)}{_loop(result.line.ours)}",
+            _shown(result.rival, result.line.unit) + f" {result.beside}"
+            if result.rival
+            else _plain(result.line.rival, result.line.unit),
+            _spread(result.ratio, ".2f"),
+            result.line.expected,
+            {True: "yes", False: "**no**", None: ""}[result.reached],
         )
+        for result in found
+    ]
+    return markdown(rows)
+
+
+def _loop(cell: Cell) -> str:
+    return " on uvloop" if cell.who.endswith("uvloop") else ""
+
+
+def sheet(one: Sheet, samples: Samples, order: Sequence[str]) -> str:
+    """Set out everybody's figures: medians of the repeats, and by how much the least and the most differ."""
+    measured = {who for column in one.columns for who in samples.get(column.series, {})}
+    if not measured:
+        return ""
+    rows = [("", *(column.head for column in one.columns))]
+    rows += [
+        (who, *(_of(column, samples, who) for column in one.columns))
+        for who in order
+        if who in measured
+    ]
+    return markdown(rows)
+
+
+def _of(column: Column, samples: Samples, who: str) -> str:
+    repeats = [taken(samples, Cell(column.series, figure), who) for figure in column.figures]
+    if not repeats[0]:
+        return "–"
+    shown = " / ".join(format(statistics.median(one), column.digits) for one in repeats)
+    first, middle = repeats[0], statistics.median(repeats[0])
+    if len(first) < 2 or not middle:
+        return shown
+    return f"{shown} ±{(max(first) - min(first)) / 2 / abs(middle) * 100:.0f} %"
+
+
+def ahead(samples: Samples, kinds: dict[str, str]) -> list[str]:
+    """Tell where another is ahead of us, by the medians: of the first figure, and of ours on its better loop."""
+    found = []
+    for one in SHEETS:
+        for column in one.columns:
+            cell = Cell(column.series, column.figures[0])
+            medians = {
+                who: statistics.median(figures)
+                for who in kinds
+                if (figures := taken(samples, cell, who))
+            }
+            choose = max if column.more_is_better else min
+            own = [value for who, value in medians.items() if kinds[who] == "ours"]
+            found += [
+                f"{who}, {one.title.partition(':')[0].lower()}, {column.head}: "
+                f"{value:{column.digits}}, we {choose(own):{column.digits}}"
+                for who, value in medians.items()
+                if own and kinds[who] in ("peer", "redis") and choose(value, *own) == value
+            ]
+    return found
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Make a table of Markdown whose columns are straight."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+
+    def line(row: Sequence[str]) -> str:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        return f"| {' | '.join(cells)} |"
+
+    head, *rest = rows
+    return "\n".join((line(head), line(["-" * width for width in widths]), *map(line, rest)))
 
 
 def _shown(figure: Figure, unit: str) -> str:
-    digits = ",.0f" if unit == "jobs/s" else ".2f"
+    return _spread(figure, ",.0f" if unit == "/s" else ".2f", _unit(unit))
+
+
+def _plain(value: Any, unit: str) -> str:
+    return f"{value:g}{_unit(unit)}"
+
+
+def _unit(unit: str) -> str:
+    return {"": "", "count": "", "/s": "/s"}.get(unit, f" {unit}")
+
+
+def _spread(figure: Figure, digits: str, unit: str = "") -> str:
     median, least, most = (
         format(value, digits) for value in (figure.median, figure.least, figure.most)
     )
-    return f"{median} {unit} ({least}–{most})".replace("  ", " ")
+    return f"{median}{unit} ({least}–{most})"
+
+
+def versions(postgres: str, redis: str | None, peers: dict[str, str]) -> dict[str, str]:
+    """Tell what was measured, and on what."""
+    found = {
+        "asyncjobs": version("asyncjobs-pg"),
+        "asyncpg": version("asyncpg"),
+        "python": platform.python_version(),
+        "postgres": postgres,
+    }
+    for name in ("uvloop",):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found | ({"redis": redis} if redis else {}) | peers
 
 
 def document(
-    samples: Samples, sizes: Sizes, repeat: int, loop: str, postgres: str, settings: dict[str, Any]
+    samples: Samples,
+    remarks: Remarks,
+    skipped: dict[str, str],
+    found: Sequence[Result],
+    told: dict[str, Any],
 ) -> dict[str, Any]:
-    """Give all there is to know, for JSON."""
+    """Give all there is to know, for JSON; `told`: command, versions, settings, contestants."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
-        "versions": {
-            "asyncjobs": version("asyncjobs-pg"),
-            "asyncpg": version("asyncpg"),
-            "postgres": postgres,
-            "python": platform.python_version(),
-            loop: version(loop) if loop != "asyncio" else platform.python_version(),
-        },
-        "settings": {"postgres": settings, "sizes": asdict(sizes), "repeat": repeat, "loop": loop},
-        "lines": [_line(result) for result in results(samples)],
+        "machine": machine(),
+        **told,
+        "lines": [_line(result) for result in found],
+        "skipped": skipped,
+        "remarks": remarks,
         "samples": samples,
     }
 
@@ -111,19 +237,20 @@ def document(
 def _line(result: Result) -> dict[str, Any]:
     line = result.line
     return {
-        "measure": line.measure,
-        "what": line.what.strip(),
+        "what": line.what,
+        "series": line.ours.series,
         "unit": line.unit,
-        "rival": line.rival,
+        "beside": result.beside or None,
         "ours": asdict(result.ours),
-        "theirs": asdict(result.rival),
+        "theirs": asdict(result.rival) if result.rival else line.rival,
         "ratio": asdict(result.ratio),
         "expected": line.expected or None,
         "reached": result.reached,
     }
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Tell where this is."""
     return {
         "system": platform.platform(),
         "processor": _processor(),

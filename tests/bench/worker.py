@@ -1,29 +1,31 @@
-"""The other process of `across.py`: says "up", then one delay a line; ends with its standard input."""
+"""`python -m tests.bench.worker ADDRESS LOOP NAME`: a process that speaks for ours, or for a loop."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from contextlib import suppress
-
-from tests.bench.loops import new_loop
-from tests.bench.measures import contestants
+from tests.bench.limit import Limit
+from tests.bench.ours import Ours
+from tests.bench.peers.player import Player
+from tests.bench.peers.speaking import main
 
 
-def say(word: object) -> None:
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
-async def work(name: str, dsn: str) -> None:
-    working = asyncio.create_task(contestants(dsn)[name].work(lambda: say("up"), say))
-    await asyncio.to_thread(sys.stdin.read)
-    working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
+def player(dsn: str, name: str) -> Player:
+    """Make it."""
+    match name:
+        case "ours":
+            return Ours(dsn)
+        case "loop":
+            return Limit(dsn, steps=True)
+        case "flowing":
+            return Limit(dsn)
+        case "bare":
+            return Limit(dsn, bare=True)
+        case "silent":
+            return Limit(dsn, notifies=False)
+        case "silent-50":
+            return Limit(dsn, notifies=False, pool=50)
+        case _:
+            raise ValueError(f"no such player: {name}")
 
 
 if __name__ == "__main__":
-    name, dsn, loop = sys.argv[1:]
-    with asyncio.Runner(loop_factory=new_loop(loop)) as runner:
-        runner.run(work(name, dsn))
+    main(player)

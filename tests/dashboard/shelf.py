@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 FINAL = ("succeeded", "failed", "cancelled")
-JSON = ("arguments", "history", "result", "extra")
+JSON = ("arguments", "history", "result", "extra", "blocks")
 
 
 @dataclass

@@ -30,6 +30,19 @@ async def test_this_very_process_is_shown(visit: httpx2.AsyncClient, jobs: Jobs)
     assert "dead" not in told
 
 
+async def test_this_process_tells_how_its_jobs_give_way(
+    visit: httpx2.AsyncClient, jobs: Jobs
+) -> None:
+    assert jobs.executor is not None
+    assert jobs.executor.process_id is not None
+    assert jobs.executor.runs.pace is not None
+    jobs.executor.runs.pace.judge(1.0)
+
+    told = process(read(await visit.get("/jobs/processes")), jobs.executor.process_id)
+
+    assert "jobs give way: 1 of 2 slots in use at most, the event loop was 1000 ms late" in told
+
+
 async def test_a_process_shows_what_it_runs(browse: httpx2.AsyncClient, shelf: Shelf) -> None:
     id = await shelf.put_process(queues=["mail", "slow"], draining=True)
     await shelf.hold(4711)

@@ -33,7 +33,7 @@ def arguments() -> dict[str, list[object]]:
     """Arguments for each statement."""
     found: dict[str, list[object]] = {
         "counts": [1], "matching": ["t", "q", 1], "ready_queues": [1], "serving": [], "processes": [1],
-        "ended": [1], "running": [[1], 1], "job": [UUID(int=0), 1, 1],
+        "ended": [1], "running": [[1], 1], "job": [UUID(int=0), 1, 1], "blocks": ["t", 1],
     }  # fmt: skip
     for listing in LISTINGS.values():
         place = [SAMPLES[kind] for kind in listing.kinds]

@@ -13,6 +13,7 @@ from asyncjobs import Jobs, JobState
 from asyncjobs.engine import arguments
 from asyncjobs.events import Event, Lost
 from asyncjobs.postgres.dial import dial
+from asyncjobs.postgres.ledger import WHOLE
 from tests.engine.conftest import STATEMENTS
 from tests.engine.harm import Count, inside
 from tests.faults.proxy import proxied
@@ -66,7 +67,7 @@ async def test_large_arguments_are_left_behind_by_the_claim(
 ) -> None:
     small, large = await stored(database, "a" * 60_000), await stored(database, text)
 
-    rows = await eyes.fetch(STATEMENTS["claim"], ["default"], [5], 5, 1, [], 1, 1, 2)
+    rows = await eyes.fetch(STATEMENTS["claim"], ["default"], [5], 5, 1, [], 1, 1, 2, *WHOLE)
 
     brought = {row["id"]: row["arguments"] for row in rows}
     assert len(brought[small.id]) > 60_000

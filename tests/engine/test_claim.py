@@ -10,7 +10,7 @@ import pytest
 
 from asyncjobs import Jobs, current_job
 from asyncjobs.job import Claimed
-from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.ledger import WHOLE, Ledger
 from asyncjobs.postgres.statements import Statements
 from tests.engine.harm import Count, inside
 from tests.moments import until_true
@@ -39,6 +39,7 @@ async def claim(
         suspects,
         spread,
         alone_from,
+        *WHOLE,
     )
     return [row for row in rows if row["id"] is not None], rows[0]["saw"]
 
@@ -252,13 +253,13 @@ async def test_a_claim_asks_for_what_there_are_free_slots_for(database: str) -> 
 
 def test_claimed_is_what_the_statement_answers() -> None:
     select = STATEMENTS["claim"].rpartition("select\n")[2]
-    listed = select.partition("from (select count")[0].replace("\n", " ")
+    listed = select.partition("from (\n")[0].replace("\n", " ")
     columns = [
         column.rpartition(" as ")[2].strip().removeprefix("claimed.")
         for column in listed.split(",")
     ]
 
-    assert columns == ["seen.saw", *Claimed._fields]
+    assert columns == ["seen.saw", "seen.walked", "priority", *Claimed._fields]
 
 
 async def test_queues_that_are_empty_are_not_asked_for_for_ever(

@@ -16,6 +16,7 @@ import pytest
 
 from asyncjobs import Jobs, JobState
 from asyncjobs.engine import finish, watch
+from asyncjobs.engine.sight import Sight
 from asyncjobs.errors import BadOption
 from asyncjobs.postgres.dial import dial
 from tests.command import Command, run, started
@@ -114,31 +115,39 @@ async def test_a_limit_that_is_too_short_is_refused(jobs: Jobs) -> None:
     assert "--blocked-limit" in said
 
 
-def test_silence_is_counted_in_looks_so_that_a_process_that_was_stopped_may_go_on() -> None:
-    class Lag:
-        woke_at = 0.0
-
-    waits = iter([False] * 9)
+async def test_silence_is_counted_in_looks_so_that_a_process_that_was_stopped_may_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nothing: Any = Sight.of_many
     ends: list[int] = []
-    lag: Any = Lag()
-    watched = watch.Watch(10.0, lag, list)
+    watching = watch.Watch(10.0, None, nothing, nothing, list)
+    clock = 0.0
 
     class Over:
-        """Looks nine times; at the fourth an hour has gone by on every clock, and the loop then turns."""
+        """Looks; at the fourth look an hour has gone by on every clock, and at the sixth the loop turns."""
 
         looks = 0
 
         def wait(self, within: float) -> bool:
+            nonlocal clock
             self.looks += 1
-            if self.looks == 5:
-                lag.woke_at = 3600.0
-            return next(waits, True)
+            clock += 3600.0 if self.looks == 4 else within
+            if self.looks == 6:
+                assert watching._silence is not None
+                watching._silence.answered_at = clock
+            return False
 
-    watched._over = Over()  # type: ignore[assignment]
-    watched._end = lambda: ends.append(1)  # type: ignore[method-assign]
-    watched._look()
+    monkeypatch.setattr(watching, "_now", lambda: watch.Moment(clock, 0.0, 0.0))
+    monkeypatch.setattr(watching, "_answer", lambda silence: None)
+    monkeypatch.setattr(watching, "_over", Over())
+    monkeypatch.setattr(watching, "_end", lambda: ends.append(1))
 
+    for _ in range(14):
+        watching.look(1.0)
     assert ends == []
+    for _ in range(2):
+        watching.look(1.0)
+    assert ends == [1]
 
 
 async def test_outcomes_go_on_the_link_when_the_pool_does_not_work(

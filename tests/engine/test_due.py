@@ -68,8 +68,8 @@ async def test_two_that_promote_at_once_promote_each_job_once(
     other = await asyncpg.connect(database)
 
     async with other.transaction():
-        [first] = await other.fetch(STATEMENTS["promote"], 30)
-        [second] = await eyes.fetch(STATEMENTS["promote"], 30)
+        [first] = await other.fetch(STATEMENTS["promote"], 30, None)
+        [second] = await eyes.fetch(STATEMENTS["promote"], 30, None)
     await other.close()
 
     assert (first["promoted"], second["promoted"]) == (30, 20)

@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import asyncpg
 import pytest
@@ -156,6 +157,31 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_is_tried_ag
 
     assert seen.attempt == 3
     assert [attempt.outcome for attempt in seen.history] == ["failed", "failed"]
+
+
+@pytest.mark.skipif(
+    not hasattr(asyncio, "eager_task_factory"), reason="Python 3.12 brought eager tasks"
+)
+async def test_a_loop_with_eager_tasks_runs_times_out_and_cancels_as_any(jobs: Jobs) -> None:
+    @jobs.task(timeout=timedelta(milliseconds=50), retry=never())
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    @jobs.task
+    async def work(number: int) -> int:
+        return number
+
+    loop: Any = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+    try:
+        async with jobs.running():
+            late = await hang.enqueue()
+            stored = [await work.enqueue(number) for number in range(20)]
+            assert [await job.result(20) for job in stored] == list(range(20))
+            with pytest.raises(JobFailed, match="JobTimedOut"):
+                await late.result(20)
+    finally:
+        loop.set_task_factory(None)
 
 
 async def test_an_error_whose_str_raises_and_a_text_that_postgres_cannot_hold_are_recorded(

@@ -144,3 +144,11 @@ def test_no_room_reserves_nothing() -> None:
 
     assert slots.ask(["mail"], 5) == {}
     assert slots.free == 4
+
+
+def test_a_claim_asks_for_no_more_than_it_may() -> None:
+    slots = Slots(100)
+    slots.claims_at_most = 25
+
+    assert slots.ask(["mail"], 200) == {"mail": 25}
+    assert slots.free == 75

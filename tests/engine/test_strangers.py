@@ -37,7 +37,7 @@ async def claims(ledger: Ledger, eyes: asyncpg.Connection, ids: list[UUID]) -> i
 
 
 async def promotes(ledger: Ledger, eyes: asyncpg.Connection, ids: list[UUID]) -> int:
-    [row] = await eyes.fetch(STATEMENTS["promote"], 50)
+    [row] = await eyes.fetch(STATEMENTS["promote"], 50, None)
     return int(row["promoted"])
 
 

@@ -31,7 +31,9 @@ from asyncjobs import (
     never,
 )
 
-jobs = Jobs(queues={"mail": 2, "default": 8}, slots=10, drain=timedelta(seconds=5))
+jobs = Jobs(
+    queues={"mail": 2, "default": 8}, slots=10, drain=timedelta(seconds=5), blocked_after=None
+)
 tasks = Tasks()
 jobs.include(tasks)
 
@@ -73,6 +75,16 @@ async def log_in(user: str, password: Annotated[str, Secret], pin: int = 0) -> s
     return user
 
 
+@jobs.task(run="process")
+def crunch(numbers: list[int], *, power: float = 2.0) -> float:
+    return power * sum(numbers)
+
+
+@tasks.task(run="thread", queue="files")
+def unpack(path: str) -> int:
+    return len(path)
+
+
 def made_later(size: int) -> str:
     return "x" * size
 
@@ -95,6 +107,11 @@ async def enqueue() -> None:
     assert_type(await shrink.enqueue("beach.jpg"), Enqueued[bytes])
     assert_type(await shrink_again.enqueue("beach.jpg", 1, 2, tone="dry"), Enqueued[list[str]])
     assert_type(await dynamic.enqueue(3), Enqueued[str])
+    assert_type(await crunch.enqueue([1, 2], power=3.0), Enqueued[float])
+    assert_type(await (await crunch.enqueue([1])).result(), float)
+    assert_type(await unpack.enqueue("a.zip"), Enqueued[int])
+    assert_type(unpack("a.zip"), int)
+    assert_type(crunch([1]), float)
     assert_type(await named.enqueue(size=3), Enqueued[str])
 
 

@@ -84,3 +84,20 @@ async def eager() -> None: ...
 
 @jobs.task(timeout=30)  # error: timeout is a timedelta
 async def hasty() -> None: ...
+
+
+@jobs.task(run="elsewhere")  # error: "thread" or "process"
+def adrift() -> None: ...
+
+
+@jobs.task(run="process")
+def crunch(number: int) -> int:
+    return number
+
+
+async def crunches() -> None:
+    await crunch.enqueue("1")  # error: number is an int
+    _text: str = crunch(1)  # error: it is an int
+
+
+Jobs(blocked_after=0.2)  # error: blocked_after is a timedelta

@@ -1,5 +1,6 @@
 -- A page of the jobs that finished as $7, the latest first, from ($5, $6) on.
--- Walks archive_finished (state, finished_at desc, id) of each day, and of the spill, merged.
+-- Walks archive_finished (state, finished_at) of each day, and of the spill, backwards, merged.
+-- What ended at one moment is sorted by id.
 -- Looks at no more than $3 rows and answers up to $4 of task $1 and queue $2 (null: any). Where $3 ends the
 -- walk early, its last row comes too, not matching, to tell where to go on.
 select

@@ -3,7 +3,7 @@
 -- dead, and soon found so.
 -- Walks process_alive (id) where ended_at is null, and for each job_running (claimed_by).
 select
-  id, name, kind, pid, slots, queues, tasks, draining, version, started_at, linked_at,
+  id, name, kind, pid, slots, queues, tasks, draining, version, started_at, linked_at, blocks,
   lock_key in (
     select (classid::bigint << 32) | objid::bigint
     from pg_locks

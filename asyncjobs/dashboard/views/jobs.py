@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
+from asyncjobs.dashboard.blocks import Block, block_of
 from asyncjobs.dashboard.lines import line
 from asyncjobs.dashboard.paging import turn
 from asyncjobs.dashboard.query import Filters, find_id, read_filters
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from asyncjobs.dashboard.desk import Desk
 
+MOST_BLOCKED = 10  # processes looked at beside those that live
 LONGEST_PASTE = 2000  # characters searched for an id
 
 
@@ -41,6 +43,7 @@ async def show_jobs(desk: Desk, request: Request) -> Response:
     glance = await desk.reader.glance(filters)
     page = await turn(desk.reader, filters, query.get("after"), query.get("before"))
     known = desk.jobs.tasks
+    blocked = [] if filters.task is None else await blocks_of(desk, filters.task)
     lines = [line(row, glance, known) for row in page.rows]
     return desk.page(
         request,
@@ -52,10 +55,21 @@ async def show_jobs(desk: Desk, request: Request) -> Response:
         page=page,
         address=address(query.get("after"), query.get("before"), page.before is not None),
         about=ABOUT[filters.state],
+        blocked=blocked,
         tasks=choices(filters.task, known, *(process.tasks for process in glance.serving)),
         queues=choices(filters.queue, *known_queues(desk, glance)),
         flash=flash_of(query),
     )
+
+
+async def blocks_of(desk: Desk, task: str) -> list[tuple[str, Block]]:
+    """Tell how jobs of this task have blocked the event loop, of each process where they did."""
+    found: list[tuple[str, Block]] = []
+    for row in await desk.reader.rows("blocks", task, MOST_BLOCKED):
+        block = block_of(task, row["block"])
+        if block is not None:
+            found.append((row["name"], block))
+    return found
 
 
 def address(after: str | None, before: str | None, has_turned: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ from (
     ('timezone', 'UTC'),
     ('jit', 'off'),
     ('enable_seqscan', 'off'),
+    ('enable_bitmapscan', 'off'),
     ('enable_hashjoin', 'off'),
     ('enable_mergejoin', 'off'),
     ('plan_cache_mode', 'force_generic_plan')

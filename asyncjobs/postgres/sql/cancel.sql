@@ -15,12 +15,12 @@ asked as (
   update asyncjobs.job
   set cancel_asked_at = coalesce(cancel_asked_at, statement_timestamp())
   from target
-  where job.id = target.id and target.state = 'running'
+  where job.id = $1::uuid and job.id = target.id and target.state = 'running'
 ),
 ended as (
   delete from asyncjobs.job
   using target
-  where job.id = target.id and target.state <> 'running'
+  where job.id = $1::uuid and job.id = target.id and target.state <> 'running'
   returning
     job.id, job.task, job.queue, job.priority, job.run_at, job.promise, job.attempt, job.crashes, job.fence,
     job.created_at, job.arguments, job.progress, job.progress_note, job.history, job.extra

@@ -15,13 +15,13 @@ asked as (
   update asyncjobs.job
   set cancel_asked_at = coalesce(cancel_asked_at, statement_timestamp())
   from target
-  where job.id = target.id and target.state = 'running'
+  where job.id = $1::uuid and job.id = target.id and target.state = 'running'
   returning 'asked' as answer, job.claimed_by
 ),
 waiting as (
   delete from asyncjobs.job
   using target
-  where job.id = target.id and target.state <> 'running'
+  where job.id = $1::uuid and job.id = target.id and target.state <> 'running'
   returning 'deleted' as answer, null::bigint as claimed_by
 ),
 archived as (

@@ -2,7 +2,7 @@
 -- is the next scheduled job due, is anybody but us ($1) running something, and are we? And which is the newest
 -- migration: somebody may have migrated since we looked whether the schema fits.
 -- Steps through job_ready from queue to queue without reading what lies between; one probe into
--- job_scheduled, two into job_running, one into the primary key of migration.
+-- job_scheduled, three into job_running, past our own, however many, one into the primary key of migration.
 with recursive named (queue) as (
   (
     select job.queue
@@ -35,7 +35,12 @@ select
   exists (
     select
     from asyncjobs.job
-    where job.state = 'running' and job.claimed_by <> $1::bigint
+    where job.state = 'running' and job.claimed_by < $1::bigint
+  )
+  or exists (
+    select
+    from asyncjobs.job
+    where job.state = 'running' and job.claimed_by > $1::bigint
   ) as others_run,
   exists (
     select

@@ -16,5 +16,5 @@ with mine as materialized (
 update asyncjobs.job
 set progress = mine.fraction, progress_note = mine.note
 from mine
-where job.id = mine.id
+where job.id = any (array(select mine.id from mine)) and job.id = mine.id
 returning job.id

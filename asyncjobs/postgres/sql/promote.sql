@@ -1,11 +1,17 @@
 -- Make up to $1 due jobs ready; any process does it for all queues, rows that somebody holds are skipped.
 -- Answers how many, in which queues, how many it saw (more than it promoted means: look again, soon), and in
 -- how many seconds the next is due.
--- Walks job_scheduled (run_at).
+--
+-- Dead entries of the index are walked again each time while some old transaction might want them, so the
+-- answer also tells how many seconds it `walked`, and from which moment on the next may begin ($2; null: from
+-- the beginning): where this one came to, and no later than two seconds ago, as whoever stores a job that is due by
+-- now may not have committed yet.
+-- Walks job_scheduled (run_at), from $2 on.
 with due as materialized (
-  select job.id
+  select job.id, job.run_at
   from asyncjobs.job
   where job.state = 'scheduled' and job.run_at <= statement_timestamp()
+    and job.run_at >= coalesce($2::text::timestamptz, '-infinity')
   order by job.run_at
   limit $1::integer
   for no key update skip locked
@@ -25,6 +31,7 @@ select
       select
       from asyncjobs.job
       where job.state = 'scheduled' and job.run_at <= statement_timestamp()
+        and job.run_at >= coalesce($2::text::timestamptz, '-infinity')
       order by job.run_at
       limit $1::integer
     ) as seen
@@ -36,4 +43,12 @@ select
     where job.state = 'scheduled' and job.run_at > statement_timestamp()
     order by job.run_at
     limit 1
-  ) as due_in
+  ) as due_in,
+  least(taken.up_to, statement_timestamp() - interval '2 s')::text as reached,
+  taken.walked
+from (
+  select
+    case when count(*) = $1::integer then max(due.run_at) end as up_to,
+    date_part('epoch', clock_timestamp() - statement_timestamp()) as walked
+  from due
+) as taken

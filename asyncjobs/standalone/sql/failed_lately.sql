@@ -1,5 +1,5 @@
 -- How many jobs failed in the last 24 hours; counting stops at $1.
--- Walks archive_finished (state, finished_at desc, id) of each day, and of the spill.
+-- Walks archive_finished (state, finished_at) of each day, and of the spill.
 select count(*) as failed
 from (
   select

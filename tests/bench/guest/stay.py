@@ -1,0 +1,118 @@
+"""One stay: a host with its guest, first at rest, then while jobs of one kind drain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+WARM = 1.0  # seconds of load that are not counted: connections are opened, code is seen for the first time
+ENDS_WITHIN = 20.0  # seconds
+
+PYTHONS: dict[str, str] = {}
+"""The interpreter of a guest that has an environment of its own; the others have ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The process of an app with its guest."""
+
+    port: int
+    process: asyncio.subprocess.Process
+
+    async def figures(self) -> dict[str, Any]:
+        """Ask how things stand."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        answer = await self.process.stdout.readline()
+        return dict(json.loads(answer))
+
+    async def heard(self, rate: float, seconds: float) -> dict[str, Any]:
+        """Load it for so long; gives what the load generator has measured."""
+        return dict(json.loads(await run("load", self.port, rate, seconds)))
+
+
+@asynccontextmanager
+async def host(name: str, dsn: str, loop: str) -> AsyncIterator[Host]:
+    """Start an app with this guest, and end it."""
+    process = await asyncio.create_subprocess_exec(
+        *python_of(name), "-m", "tests.bench.guest.serve", name, dsn, loop, stdin=PIPE, stdout=PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        first = json.loads(await process.stdout.readline() or "{}")
+        if not first:
+            raise RuntimeError(f"the app with {name} did not start")
+        yield Host(first["port"], process)
+    finally:
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), ENDS_WITHIN)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def stay(
+    name: str, dsn: str, loop: str, load: str, count: int, rate: float, windows: tuple[float, float]
+) -> dict[str, Any]:
+    """
+    Measure the app for `windows[0]` seconds with its guest at rest, then for `windows[1]` while jobs drain.
+
+    The jobs are stored by a third process, before the second window begins. Raises RuntimeError where they were not
+    enough for all of it.
+    """
+    await keep(name, dsn, "clear")
+    async with host(name, dsn, loop) as app:
+        await app.heard(rate, WARM)
+        alone = await window(app, rate, windows[0])
+        await keep(name, dsn, "fill", load, count)
+        await app.heard(rate, WARM)
+        beside = await window(app, rate, windows[1])
+        ended = (await app.figures())["ended"]
+    if name != "none" and ended >= count:
+        raise RuntimeError(f"{count} jobs ({load}) were not enough for {name}: they ended too soon")
+    return {"alone": alone, "beside": beside, "ended": ended}
+
+
+async def window(app: Host, rate: float, seconds: float) -> dict[str, Any]:
+    """Load the app for so long, and tell what became of it."""
+    before = await app.figures()
+    heard = await app.heard(rate, seconds)
+    after = await app.figures()
+    lasted = after["at"] - before["at"]
+    return {
+        **heard,
+        "seconds": lasted,
+        "jobs": (after["ended"] - before["ended"]) / lasted,
+        "cpu": (after["cpu"] - before["cpu"]) / lasted,
+        "figures": after,
+    }
+
+
+async def keep(name: str, dsn: str, do: str, load: str = "", count: int = 0) -> None:
+    """Let another process prepare, clear or fill."""
+    await run("fill", name, dsn, do, load, count, python=python_of(name))
+
+
+async def run(module: str, *said: object, python: tuple[str, ...] = (sys.executable,)) -> bytes:
+    """Run a module of this package to its end, and give what it printed; raises RuntimeError."""
+    process = await asyncio.create_subprocess_exec(
+        *python, "-m", f"tests.bench.guest.{module}", *map(str, said), stdout=PIPE
+    )
+    printed, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{module} failed with {said[0]}")
+    return printed
+
+
+def python_of(name: str, pythons: Mapping[str, str] = PYTHONS) -> tuple[str, ...]:
+    """Give the interpreter that has this guest."""
+    return (pythons.get(name, sys.executable),)

@@ -1,0 +1,123 @@
+"""The page in the documentation, and what a run prints: all from the JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.bench.environments import peers
+from tests.bench.lines import results
+from tests.bench.plot import plot
+from tests.bench.remote import ROOT
+from tests.bench.report import SHEETS, ahead, sheet, targets
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "images" / "benchmarks.svg"
+BEGINS, ENDS = (
+    "<!-- the figures: nox -s bench -- --page writes them -->",
+    "<!-- the end of the figures -->",
+)
+
+
+def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Add a run to an earlier one: what both measured is the later's."""
+    found: dict[str, Any] = {**before, **now}
+    found["samples"] = _each(before["samples"], now["samples"])
+    earlier = {
+        name: {} if "everything" in why and name in now["contestants"] else why
+        for name, why in before["remarks"].items()
+    }
+    found["remarks"] = _each(earlier, now["remarks"])
+    for what in ("contestants", "skipped", "versions"):
+        found[what] = before[what] | now[what]
+    found["skipped"] = {
+        name: why for name, why in found["skipped"].items() if name not in found["contestants"]
+    }
+    commands = dict.fromkeys((*before["command"].split("; "), now["command"]))
+    found["command"] = "; ".join(commands)
+    return found
+
+
+def _each(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    return {key: before.get(key, {}) | now.get(key, {}) for key in before | now}
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Set out all: what should be reached, and everybody's figures."""
+    on_postgres = [name for name, kind in found["contestants"].items() if kind == "peer"]
+    parts = [targets(results(found["samples"], on_postgres))]
+    order = list(found["contestants"])
+    parts += [
+        f"### {one.title}\n\n{drawn}"
+        for one in SHEETS
+        if (drawn := sheet(one, found["samples"], order))
+    ]
+    parts += filter(None, (_ahead(found), _missing(found)))
+    return "\n\n".join(parts)
+
+
+def _ahead(found: dict[str, Any]) -> str:
+    lines = [f"- {words}" for words in ahead(found["samples"], found["contestants"])]
+    return "### Where others are ahead\n\n" + "\n".join(lines) if lines else ""
+
+
+def _missing(found: dict[str, Any]) -> str:
+    lines = [f"- {name}: skipped, {why}" for name, why in found["skipped"].items()]
+    lines += [
+        f"- {name}: {measure}: {why}"
+        for name, by_measure in found["remarks"].items()
+        for measure, why in by_measure.items()
+    ]
+    return "### What is not there\n\n" + "\n".join(lines) if lines else ""
+
+
+def head(found: dict[str, Any]) -> str:
+    """Tell where, when, and by what command."""
+    machine, settings = found["machine"], found["settings"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    postgres = ", ".join(f"{name} = {value}" for name, value in settings["postgres"].items())
+    return "\n".join(
+        (
+            f"{found['date'][:10]}, {machine['processor']}, {machine['cores']} processors, {machine['system']}.",
+            f"Each figure is the median of {settings['repeat']} repeats. Postgres: {postgres}.",
+            f"{versions}.",
+            *_runs(found["command"].count("; ") + 1),
+            "",
+            "```sh",
+            found["command"].replace("; ", "\n"),
+            "```",
+        )
+    )
+
+
+def _runs(count: int) -> list[str]:
+    if count == 1:
+        return []
+    return [f"{count} runs are joined here: a ratio between two of them is not one of neighbours."]
+
+
+def setups(found: dict[str, Any]) -> str:
+    """Show how each peer was set up."""
+    return "\n".join(
+        f"- {peer.name} {peer.version}: {peer.setup} ([its documentation]({peer.reads}))."
+        for peer in peers().values()
+        if peer.name in found["contestants"]
+    )
+
+
+def write(found: dict[str, Any], page: Path = PAGE, drawing: Path = PLOT) -> None:
+    """Write the page's figures, and its plot."""
+    drawing.parent.mkdir(parents=True, exist_ok=True)
+    drawing.write_text(plot(found), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGINS)
+    _, _, after = rest.partition(ENDS)
+    inside = "\n\n".join(
+        (
+            head(found),
+            "![Jobs a second and milliseconds, ours beside others](images/benchmarks.svg)",
+            tables(found),
+            f"### How the others are set up\n\n{setups(found)}",
+        )
+    )
+    page.write_text(f"{before}{BEGINS}\n\n{inside}\n\n{ENDS}{after}", encoding="utf-8")

@@ -1,0 +1,1 @@
+select count(*) from oban_jobs where state in ('available', 'scheduled', 'executing', 'retryable')

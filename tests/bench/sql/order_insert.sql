@@ -1,0 +1,1 @@
+insert into bench_order (note) values ('what the app is about')

@@ -1,0 +1,1 @@
+truncate procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers

@@ -1,0 +1,1 @@
+select count(*) from saq_jobs where status in ('new', 'queued', 'active')

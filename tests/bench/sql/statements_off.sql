@@ -1,0 +1,1 @@
+do $$ begin execute format('alter database %I reset log_statement', current_database()); end $$

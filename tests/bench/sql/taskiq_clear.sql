@@ -1,0 +1,1 @@
+truncate taskiq_messages

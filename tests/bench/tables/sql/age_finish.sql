@@ -1,0 +1,2 @@
+-- And let them end.
+delete from asyncjobs.job where job.state = 'running'

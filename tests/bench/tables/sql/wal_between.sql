@@ -1,0 +1,1 @@
+select $1::text::pg_lsn - $2::text::pg_lsn
