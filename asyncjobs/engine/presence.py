@@ -20,8 +20,9 @@ back: the row has ended, we come back as another process, and what we still run 
 An answer may be lost; a row may not. The beat compares. A row that Postgres thinks is ours and that we do
 not know is given back, its attempt too; a run of ours that Postgres does not know is cancelled and told
 as lost. Claims and beats share the link, so they never overlap; what was born running is expected before
-its INSERT is sent; what has ended and is not yet recorded is not missed. One beat does not end a doubt: the statement in doubt may
-still be waiting in the server and commit later, so the beats go on for as long as it can.
+its INSERT is sent; what has ended and is not yet recorded is not missed, nor is what ends while the answer is
+on its way. One beat does not end a doubt: the statement in doubt may still be waiting in the server and
+commit later, so the beats go on for as long as it can.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class Presence:
     async def beat(self) -> None:
         """Ask once what is ours, and settle the differences."""
         self._is_doubtful = False
-        known = self._runs.confirmed()
+        known, ours = self._runs.confirmed(), self._runs.accounted_for()
         self._last_beat = time.monotonic()
         try:
             rows = await self._ledger.beat()
@@ -179,6 +180,8 @@ class Presence:
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
             if not self._runs.knows(row.id, row.fence):
+                if (row.id, row.fence) in ours:
+                    continue  # its end was recorded while we asked
                 log.warning(
                     "job %s is ours in Postgres, but nobody runs it here; it goes back", row.id
                 )
@@ -187,7 +190,11 @@ class Presence:
                 )
             elif row.cancel_asked:
                 self._runs.stop([row.id], Stop.ASKED)
-        gone = [id for id, fence in known.items() if theirs.get(id) != fence]
+        # Those that have ended while we asked are no loss, nor is a job that came back under another fence.
+        live = self._runs.confirmed()
+        gone = [
+            id for id, fence in known.items() if theirs.get(id) != fence and live.get(id) == fence
+        ]
         if gone:
             log.warning("%d runs are not ours any more and are cancelled", len(gone))
             self._runs.stop(gone, Stop.LOST)

@@ -258,6 +258,10 @@ class Runs:
         """Give the fences of the runs whose bodies have not ended."""
         return {id: run.job.fence for id, run in self._live_by_id.items()}
 
+    def accounted_for(self) -> set[tuple[UUID, int]]:
+        """Give id and fence of what runs here, has just ended here, or is given back."""
+        return {*self.confirmed().items(), *self._unrecorded, *self._going_back}
+
     def _tell_idle(self) -> None:
         if not self._live_by_id and not self._expected:
             self.is_idle.set()

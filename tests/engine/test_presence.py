@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -26,6 +27,67 @@ class Ears:
 
     def hears(self, event: Event) -> None:
         self.heard.append(event)
+
+
+async def test_a_job_that_ends_while_the_beat_is_on_its_way_is_no_loss(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = asyncio.Event()
+
+    @jobs.task
+    async def work() -> None:
+        await gate.wait()
+
+    async with jobs.running():
+        assert jobs.executor is not None
+        executor, beats = jobs.executor, jobs.executor.vitals.beats
+        ask = beats._ledger.beat
+        await work.enqueue()
+        await until_true(lambda: executor.running)
+
+        async def asked_late() -> Any:
+            gate.set()
+            await until_true(lambda: not executor.running)
+            await executor.recorded()
+            return await ask()
+
+        monkeypatch.setattr(beats._ledger, "beat", asked_late)
+        await beats.beat()
+        monkeypatch.undo()
+
+    assert "not ours any more" not in caplog.text
+
+
+async def test_a_job_whose_end_is_recorded_before_the_answer_to_the_beat_comes_does_not_go_back(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The answer was true when it was read; where the link is slow, it is old when it comes.
+    gate = asyncio.Event()
+
+    @jobs.task
+    async def work() -> None:
+        await gate.wait()
+
+    async with jobs.running():
+        assert jobs.executor is not None
+        executor, beats = jobs.executor, jobs.executor.vitals.beats
+        ask = beats._ledger.beat
+        await work.enqueue()
+        await until_true(lambda: executor.running)
+
+        async def answered_late() -> Any:
+            rows = await ask()
+            gate.set()
+            await until_true(lambda: not executor.running)
+            await executor.recorded()
+            assert rows
+            return rows
+
+        monkeypatch.setattr(beats._ledger, "beat", answered_late)
+        await beats.beat()
+        monkeypatch.undo()
+
+    assert "nobody runs it here" not in caplog.text
 
 
 async def test_a_row_that_is_ours_and_that_we_never_heard_of_is_given_back_and_runs(
