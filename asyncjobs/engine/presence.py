@@ -20,8 +20,9 @@ back: the row has ended, we come back as another process, and what we still run 
 An answer may be lost; a row may not. The beat compares. A row that Postgres thinks is ours and that we do
 not know is given back, its attempt too; a run of ours that Postgres does not know is cancelled and told
 as lost. Claims and beats share the link, so they never overlap; what was born running is expected before
-its INSERT is sent; what has ended and is not yet recorded is not missed. One beat does not end a doubt: the statement in doubt may
-still be waiting in the server and commit later, so the beats go on for as long as it can.
+its INSERT is sent; what has ended and is not yet recorded is not missed, nor is what ends while the answer is
+on its way. One beat does not end a doubt: the statement in doubt may still be waiting in the server and
+commit later, so the beats go on for as long as it can.
 """
 
 from __future__ import annotations

@@ -91,6 +91,12 @@ def test_a_job_that_was_asked_to_cancel_before_its_process_died_does_not_come_ba
     )
 
 
+def test_a_job_goes_on_where_somebody_died_who_would_have_cancelled_it(player: Player) -> None:
+    player.play(
+        Enqueue("B", ("ignore",)), Rest(0.3), Trap("A", "cancel", "die before"), Ask("cancel", 0, by="A")
+    )  # fmt: skip
+
+
 def test_a_process_that_is_cut_off_ends_its_jobs_before_others_take_them(player: Player) -> None:
     player.play(Enqueue("A", ("hang",)), Rest(1.5), Sever("A", 4.0), Rest(4.0))
 

@@ -98,7 +98,9 @@ async def test_a_leased_process_in_a_black_hole_cancels_before_others_rescue(fie
     field.harm(victim.pid)
     cancelled = await until_cancelled(field, jobs, victim)
     rescued = await until_rescued(field, jobs, victim)
-    field.figures.notes["seconds between the two"] = rescued - cancelled
+    field.figures.notes[
+        "seconds from a cut-off leased process cancelling its jobs to their rescue"
+    ] = rescued - cancelled
     may_be_reborn(field, victim)
     await proxy.heal()
     gate(field).touch()

@@ -100,6 +100,18 @@ def test_runs_that_overlap_break_none_where_the_process_could_not_notice() -> No
     assert list(complaints(late, {1: A, 2: numb})) == []
 
 
+def test_a_stopped_process_may_begin_late_what_runs_elsewhere_meanwhile() -> None:
+    numb = replace(A, numb=[Numbness(1.0, 2.4)])
+    late = life()
+    late.runs[0] = replace(late.runs[0], process=numb)
+    late.runs[1] = replace(late.runs[1], ended=2.6)
+    late.runs[2] = replace(late.runs[2], process=numb)
+    assert list(complaints(late, {1: numb, 2: B})) == []
+
+    numb.numb[0] = Numbness(1.0, 1.9)  # it went on long before
+    assert list(complaints(late, {1: numb, 2: B})) == ["job 0: no two runs overlap"]
+
+
 def test_a_fence_that_goes_back_breaks_one() -> None:
     back = life()
     back.runs[1].fence = 0

@@ -67,7 +67,9 @@ def _is_there_or_not(life: Life) -> bool:
 
 def _do_not_overlap(runs: Iterable[Run]) -> bool:
     return all(
-        (earlier.ended is not None and earlier.ended <= later.began) or _was_cut_off(earlier)
+        (earlier.ended is not None and earlier.ended <= later.began)
+        or _was_cut_off(earlier)
+        or _was_numb(later)  # it begins what was given to it before it was stopped, and taken since
         for earlier, later in pairwise(sorted(runs, key=lambda run: run.began))
     )
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.faults.histories.life import Claim, Deed, Process, Row
+from tests.faults.histories.life import Claim, Deed, Life, Process, Row
 from tests.faults.histories.stage import PLACES, Stage
 from tests.moments import until, until_true
 
@@ -104,12 +104,16 @@ async def _see_to_living(stage: Stage) -> None:
 async def _is_at_rest(stage: Stage) -> bool:
     """Whether nothing is unfinished, and nobody holds anything; what waits to be let go is let go now."""
     for life in stage.lives.values():
-        # Who was asked to cancel has to end by that.
-        if not life.was_asked("cancel") or life.was_asked("retry"):
+        if not _ends_by_itself(life):
             stage.let_go(life)
     if any(run.ended is None for run in stage.runs.values()) or await stage.see(UNFINISHED):
         return False
     return not await _held(stage) and not await stage.see(UNFINISHED)
+
+
+def _ends_by_itself(life: Life) -> bool:
+    """Whether a job was cancelled for certain: who died while it asked may never have been heard."""
+    return any(deed.is_done for deed in life.asked("cancel")) and not life.was_asked("retry")
 
 
 async def _held(stage: Stage) -> dict[str, object]:
