@@ -32,7 +32,7 @@ The errors of asyncjobs, all of one tree.
     └── RunError                         why an attempt failed, where asyncjobs itself says so
         ├── JobTimedOut                  it ran longer than its task allows
         ├── ResultNotStorable            it ran, but its result is not JSON
-        ├── HandDied                     the process that ran its function, of run="process", died
+        ├── PoolProcessDied              the process that ran its function, of run="process", died
         ├── RaisedElsewhere              it raised there what cannot be raised here
         └── ProcessDied                  the processes that ran it died, `max_crashes` times
 
@@ -336,7 +336,7 @@ class ResultNotStorable(RunError):
         self.reason = reason
 
 
-class HandDied(RunError):
+class PoolProcessDied(RunError):
     """The process that ran the function of a `run="process"` task died; nothing else did."""
 
     # The code is negative for the number of a signal, as Popen has it; None: nobody knows.

@@ -1,4 +1,3 @@
-# NOTE TO HELPER P (T's are back) (from the lead, 23:34): a mistaken `git checkout` of mine wiped your edits of THIS FILE (claim.py). Please re-apply them from your memory, and remove this line.
 """
 Claiming: one loop for all queues of a process.
 

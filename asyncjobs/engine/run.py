@@ -6,7 +6,7 @@ and its row, or two runs of one job could overlap. A coroutine is an asyncio tas
 with `task.cancel()`, and again only at intervals: anyio's level-triggered scopes would spin on a job that
 swallows cancellation, and would cancel the `await` in its `finally`. A plain function runs in a thread
 and is never cancelled: its thread would go on unseen. It is told, through `current_job().cancelled`. One that
-runs in a hand is told, and then killed: cancelling its run does both, and comes back when it has ended.
+runs in a process of the pool is told, and then killed: cancelling its run does both, and comes back when it has ended.
 
 Whatever happens in a body ends as a value, an Outcome; no exception of a job leaves this module.
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 from asyncjobs.codec import Codec
 from asyncjobs.current import CurrentJob, Teller, enter
-from asyncjobs.engine.handed import Places, Written, in_hand, told_there
+from asyncjobs.engine.in_process import Places, Written, in_process, told_there
 from asyncjobs.engine.story import LINE, Story, one_line, whole
 from asyncjobs.engine.thread import in_thread
 from asyncjobs.errors import (
@@ -180,16 +180,16 @@ class Run:
             if codec.secretive:
                 # It is called elsewhere; here only its secrets are wanted.
                 codec.load(stored, self._scrub)
-            return partial(self._handed, stored, places, is_observed)
+            return partial(self._in_process, stored, places, is_observed)
         call = _bound(task.function, *codec.load(stored, self._scrub))
         if task.runs_in == "thread":
             return partial(in_thread, call, places.threads)
         self._body = self.own
         return call
 
-    async def _handed(self, stored: str, places: Places, is_observed: bool) -> object:
+    async def _in_process(self, stored: str, places: Places, is_observed: bool) -> object:
         ends_in = None if self.ends is None else self.ends - time.monotonic()
-        result = await in_hand(self.task, self.current, stored, ends_in, places.hands)
+        result = await in_process(self.task, self.current, stored, ends_in, places.processes)
         if is_observed and isinstance(result, Written):
             # Whoever is around the run sees what the function returned; else nobody needs it.
             return self.task.codec.load_result(result.result)
@@ -220,7 +220,7 @@ class Run:
         return loop.call_later(self.task.timeout.total_seconds(), self.ask_to_stop, Stop.TIMEOUT)
 
     def _returned(self, codec: Codec, result: object) -> Outcome:
-        if isinstance(result, Outcome):  # from a hand
+        if isinstance(result, Outcome):  # from a process of the pool
             return result
         if isinstance(result, Snooze):
             return _again("snoozed", result.delay, counts=False)

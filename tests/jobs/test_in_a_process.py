@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from asyncjobs import Enqueued, Jobs, JobState, fixed, never
-from asyncjobs.engine import hands
+from asyncjobs.engine import process_pool
 from asyncjobs.errors import JobCancelled, JobFailed
 from asyncjobs.extension import CallNext
 from tests.engine.harm import inside
@@ -27,8 +27,8 @@ from tests.moments import until, until_history, until_stands, until_state, until
 AT_ONCE_TWICE = fixed(timedelta(0), 2)
 
 
-def pool_of(jobs: Jobs) -> hands.Hands:
-    pool: hands.Hands = inside(jobs).runs._places.hands
+def pool_of(jobs: Jobs) -> process_pool.ProcessPool:
+    pool: process_pool.ProcessPool = inside(jobs).runs._places.processes
     return pool
 
 
@@ -189,7 +189,7 @@ async def test_a_process_that_dies_fails_that_attempt_and_nothing_else(
 
     async with jobs.running():
         job = await die.enqueue(how)
-        with pytest.raises(JobFailed, match=rf"HandDied: the process .* {words}"):
+        with pytest.raises(JobFailed, match=rf"PoolProcessDied: the process .* {words}"):
             await job.result(20)
         assert (await jobs.get(job.id)).crashes == 0
 
@@ -204,7 +204,7 @@ async def test_a_death_is_tried_again_as_any_failure_is(jobs: Jobs) -> None:
         assert await job.result(20) != os.getpid()
         [first] = (await jobs.get(job.id)).history
 
-    assert "HandDied" in str(first.error)
+    assert "PoolProcessDied" in str(first.error)
 
 
 async def test_who_died_while_it_was_idle_costs_no_attempt(jobs: Jobs) -> None:
@@ -238,7 +238,7 @@ async def test_the_traceback_tells_where_it_was_raised_there(jobs: Jobs) -> None
     traceback = str(failed.value.traceback)
     assert 'workshop.py", line' in traceback
     assert "in spoil" in traceback
-    assert "engine/hand" not in traceback
+    assert "engine/pool_process" not in traceback
 
 
 async def test_its_class_decides_about_the_next_attempt_whatever_pickle_thinks_of_it(
@@ -432,7 +432,7 @@ async def test_a_megabyte_goes_both_ways(jobs: Jobs) -> None:
 
 
 async def test_one_that_was_idle_for_long_ends(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hands, "IDLE", 0.05)
+    monkeypatch.setattr(process_pool, "IDLE", 0.05)
     where = jobs.task(run="process")(workshop.where)
 
     async with jobs.running():

@@ -1,4 +1,4 @@
-"""Hands, without a job: what is kept, what is ended, and what cannot be started."""
+"""The process pool, without a job: what is kept, what is ended, and what cannot be started."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from uuid import UUID
 
 import pytest
 
-from asyncjobs.engine import hands, letters
-from asyncjobs.engine.abroad import packed, unpacked
-from asyncjobs.errors import HandDied, RaisedElsewhere
+from asyncjobs.engine import messages, process_pool
+from asyncjobs.engine.raised import packed, unpacked
+from asyncjobs.errors import PoolProcessDied, RaisedElsewhere
 from asyncjobs.place import Place
 from tests.jobs import workshop
 from tests.moments import until_true
 
 
-def call(name: str, arguments: str = "{}") -> letters.Call:
+def call(name: str, arguments: str = "{}") -> messages.Call:
     place = Place("tests.jobs.workshop", name)
-    return letters.Call(
+    return messages.Call(
         place, name, frozenset(), False, arguments, UUID(int=1), "default", 1, 1, None
     )
 
@@ -28,23 +28,25 @@ def unheard(fraction: float, note: str) -> None: ...
 
 
 @pytest.fixture
-async def pool() -> AsyncIterator[hands.Hands]:
-    pool = hands.Hands()
+async def pool() -> AsyncIterator[process_pool.ProcessPool]:
+    pool = process_pool.ProcessPool()
     yield pool
     pool.end()
 
 
-async def test_one_that_is_free_is_taken_before_another_is_started(pool: hands.Hands) -> None:
+async def test_one_that_is_free_is_taken_before_another_is_started(
+    pool: process_pool.ProcessPool,
+) -> None:
     first = await pool.do(call("where"), unheard)
     second = await pool.do(call("where"), unheard)
 
-    assert isinstance(first, letters.Returned)
+    assert isinstance(first, messages.Returned)
     assert first == second
     assert len(pool) == 1
 
 
-async def test_one_that_has_died_is_seen_off_and_replaced(pool: hands.Hands) -> None:
-    with pytest.raises(HandDied, match="exit code 3"):
+async def test_one_that_has_died_is_seen_off_and_replaced(pool: process_pool.ProcessPool) -> None:
+    with pytest.raises(PoolProcessDied, match="exit code 3"):
         await pool.do(call("die", '{"how": "exit"}'), unheard)
 
     assert len(pool) == 0
@@ -53,7 +55,7 @@ async def test_one_that_has_died_is_seen_off_and_replaced(pool: hands.Hands) -> 
 
 
 async def test_a_python_that_is_not_there_leaves_nothing_open(
-    pool: hands.Hands, monkeypatch: pytest.MonkeyPatch
+    pool: process_pool.ProcessPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
 
@@ -65,28 +67,28 @@ async def test_a_python_that_is_not_there_leaves_nothing_open(
 
 
 async def test_a_module_that_cannot_be_imported_is_told_as_what_it_raised(
-    pool: hands.Hands,
+    pool: process_pool.ProcessPool,
 ) -> None:
     told = await pool.do(
-        letters.Call(
+        messages.Call(
             Place("tests.no_such_module", "work"), "work", frozenset(), False, "{}",
             UUID(int=1), "default", 1, 1, None,
         ),
         unheard,
     )  # fmt: skip
 
-    assert isinstance(told, letters.Raised)
+    assert isinstance(told, messages.Raised)
     assert isinstance(unpacked(told.error, told.kind, told.line), ModuleNotFoundError)
 
 
 async def test_all_end_with_the_pool() -> None:
-    pool = hands.Hands()
+    pool = process_pool.ProcessPool()
     await pool.do(call("where"), unheard)
-    [hand] = pool._all
+    [process] = pool._all
 
     pool.end()
 
-    assert hand._process.returncode is not None
+    assert process._process.returncode is not None
     await until_true(lambda: len(pool) == 0)
 
 

@@ -1,5 +1,5 @@
 """
-What a process and its hands write to each other: values of these classes, pickled, each behind its length.
+What a process and those of its pool write to each other: values of these classes, pickled, each behind its length.
 
 Both ends are ours and of one version. Of the user's nothing is pickled but the exceptions that a function
 raised: arguments and results travel as the JSON that Postgres holds.
@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The job is to stop: a hand that has not answered soon is killed."""
+    """The job is to stop: who has not answered soon is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,16 @@ class Raised:
     whole: str
 
 
-Letter = Call | Stop | Begun | Reported | Returned | Ended | Raised
+Message = Call | Stop | Begun | Reported | Returned | Ended | Raised
 
 
-def sealed(letter: Letter) -> bytes:
-    """Make a letter ready to be sent."""
-    data = pickle.dumps(letter, protocol=pickle.HIGHEST_PROTOCOL)
+def sealed(message: Message) -> bytes:
+    """Make a message ready to be sent."""
+    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return LENGTH.pack(len(data)) + data
 
 
-def opened(data: bytes) -> Letter:
+def opened(data: bytes) -> Message:
     """Read what came after the length."""
-    letter: Letter = pickle.loads(data)  # noqa: S301
-    return letter
+    message: Message = pickle.loads(data)  # noqa: S301
+    return message

@@ -1,5 +1,5 @@
 """
-Exceptions on their way from a hand to its process.
+Exceptions that were raised in a process of the pool, on their way to ours.
 
 What decides about the next attempt is the class of an exception, and middleware looks at its attributes. So
 it travels as itself where pickle can do that. Many cannot, though: an `__init__` with parameters of its own

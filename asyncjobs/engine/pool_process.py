@@ -1,16 +1,16 @@
 """
-A hand, from within: the program of a process that runs plain functions for another.
+A process of the pool, from within: the program that runs plain functions for another process, its parent.
 
-It has no connection to Postgres, no row and no lock. What it knows comes in letters on one socket, and all
+It has no connection to Postgres, no row and no lock. What it knows comes in messages on one socket, and all
 that it knows of the job goes back there. The function runs in its main thread, as if nothing else were here.
 A second thread reads: it hears that the job is to stop, and that the socket has closed, because the process
-let go or was killed. Then the hand ends at once, whatever it does: others run that job now.
+let go or was killed. Then this one ends at once, whatever it does: others run that job now.
 
-C code that keeps the interpreter's lock keeps that thread from hearing it; on Linux the kernel kills the hand
-together with its process all the same.
+C code that keeps the interpreter's lock keeps that thread from hearing it; on Linux the kernel kills this
+process together with its parent all the same.
 
-A signal that is sent to all processes of a terminal or a service says nothing to a hand: its process drains,
-and needs it for that.
+A signal that is sent to all processes of a terminal or a service says nothing here: the parent drains,
+and needs us for that.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from typing import Any
 from asyncjobs import current
 from asyncjobs.codec import Codec
 from asyncjobs.current import CurrentJob
-from asyncjobs.engine import letters
-from asyncjobs.engine.abroad import packed
-from asyncjobs.engine.letters import LENGTH, Call
+from asyncjobs.engine import messages
+from asyncjobs.engine.messages import LENGTH, Call
+from asyncjobs.engine.raised import packed
 from asyncjobs.engine.story import LINE, Story
 from asyncjobs.errors import ArgumentsDoNotFit, NotConnected, ResultNotStorable
 from asyncjobs.job import Cancel, JobState, Outcome, Snooze
@@ -75,20 +75,20 @@ class Wire:
         self._parent = parent
         self._writing = threading.Lock()
 
-    def write(self, letter: letters.Letter) -> None:
-        """Send a letter; without anybody to read it there is nothing left to do here."""
+    def write(self, message: messages.Message) -> None:
+        """Send a message; without anybody to read it there is nothing left to do here."""
         try:
             with self._writing:
-                self._socket.sendall(letters.sealed(letter))
+                self._socket.sendall(messages.sealed(message))
         except OSError:
             os._exit(0)
 
     def read(self) -> None:
-        """Read letters for as long as there is a process that writes them."""
+        """Read messages for as long as there is a process that writes them."""
         while True:
-            letter = letters.opened(self._exactly(LENGTH.unpack(self._exactly(LENGTH.size))[0]))
-            if isinstance(letter, Call):
-                self.calls.put(letter)
+            message = messages.opened(self._exactly(LENGTH.unpack(self._exactly(LENGTH.size))[0]))
+            if isinstance(message, Call):
+                self.calls.put(message)
             else:
                 self.stop()
 
@@ -111,7 +111,7 @@ class Wire:
 
 
 class Work:
-    """One call: from the stored arguments to a letter that says how it ended."""
+    """One call: from the stored arguments to a message that says how it ended."""
 
     def __init__(self, call: Call, wire: Wire) -> None:
         self._call = call
@@ -128,14 +128,14 @@ class Work:
         current.enter(self._job)
         self._wire.stop = self._stop
         try:
-            letter = self._ended()
+            message = self._ended()
         except BaseException as error:
-            letter = self._raised(error)
-        self._wire.write(letter)
+            message = self._raised(error)
+        self._wire.write(message)
 
     def report(self, job: CurrentJob, fraction: float, note: str) -> None:
         """Pass it on; our process stores it (Teller)."""
-        self._wire.write(letters.Reported(fraction, note))
+        self._wire.write(messages.Reported(fraction, note))
 
     async def progress(self, job: CurrentJob, fraction: float, note: str) -> None:
         """Refuse: nobody here could say when it is stored (Teller)."""
@@ -147,7 +147,7 @@ class Work:
     def _stop(self) -> None:
         self._job.cancelled = True
 
-    def _ended(self) -> letters.Letter:
+    def _ended(self) -> messages.Message:
         call = self._call
         function, codec = found(call.place, call.task, call.secret, call.is_sealed)
         try:
@@ -156,25 +156,25 @@ class Work:
             return self._given_up(error, with_traceback=False)
         except Exception as error:  # a validator of the user's own
             return self._given_up(error)
-        self._wire.write(letters.Begun())
+        self._wire.write(messages.Begun())
         result = function(*args, **kwargs)
         if isinstance(result, (Snooze, Cancel)):
-            return letters.Ended(result)
+            return messages.Ended(result)
         try:
-            return letters.Returned(codec.dump_result(result))
+            return messages.Returned(codec.dump_result(result))
         except ResultNotStorable as error:
             return self._given_up(error, with_traceback=False)
         except Exception as error:  # a serializer of the user's own
             return self._given_up(error)
 
-    def _given_up(self, error: Exception, *, with_traceback: bool = True) -> letters.Ended:
+    def _given_up(self, error: Exception, *, with_traceback: bool = True) -> messages.Ended:
         whole = self._story.whole(error) if with_traceback else None
         line = self._story.one_line(error)
-        return letters.Ended(Outcome(JobState.FAILED, "failed", error=line, traceback=whole))
+        return messages.Ended(Outcome(JobState.FAILED, "failed", error=line, traceback=whole))
 
-    def _raised(self, error: BaseException) -> letters.Raised:
+    def _raised(self, error: BaseException) -> messages.Raised:
         line, whole = self._story.one_line(error), self._story.whole(error)
-        return letters.Raised(packed(error, line), type(error).__qualname__[:LINE], line, whole)
+        return messages.Raised(packed(error, line), type(error).__qualname__[:LINE], line, whole)
 
 
 @cache
