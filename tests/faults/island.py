@@ -12,7 +12,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.moments import until_true
@@ -73,8 +73,12 @@ class Island:
         )
 
     async def end(self) -> None:
-        """Be gone; the wire goes with its end there."""
-        if self._keeper is not None and self._keeper.returncode is None:
+        """Be gone, the wire first: the kernel would take its time, and the next one here has the same name."""
+        if self._keeper is None:
+            return
+        with suppress(NoIsland):  # it may never have been made
+            await _run("ip", "link", "del", self.wire)
+        if self._keeper.returncode is None:
             self._keeper.kill()
             await self._keeper.wait()
 
