@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
 from asyncjobs.current import CurrentJob
-from asyncjobs.engine import messages
-from asyncjobs.engine.process_pool import ProcessPool
-from asyncjobs.engine.raised import unpacked
 from asyncjobs.job import Cancel, Outcome, Snooze
 from asyncjobs.task import Task
 
+if TYPE_CHECKING:
+    from asyncjobs.engine.process_pool import ProcessPool
 
-@dataclass(frozen=True, slots=True)
+
 class Places:
-    """Where functions run that do not run on the loop."""
+    """Where functions run that do not run on the loop; the pool is made, and imported, for the first that wants it."""
 
-    threads: anyio.CapacityLimiter
-    processes: ProcessPool
+    def __init__(self, slots: int) -> None:
+        self.threads = anyio.CapacityLimiter(slots)
+        self._processes: ProcessPool | None = None
+
+    @property
+    def processes(self) -> ProcessPool:
+        """The process pool."""
+        if self._processes is None:
+            from asyncjobs.engine.process_pool import ProcessPool
+
+            self._processes = ProcessPool()
+        return self._processes
+
+    def end(self) -> None:
+        """End the pool, and what runs in it; called when nothing may run here any more."""
+        if self._processes is not None:
+            self._processes.end()
 
 
 class Written(NamedTuple):
@@ -46,6 +59,9 @@ async def in_process(
     processes: ProcessPool,
 ) -> Written | Outcome | Snooze | Cancel:
     """Call the function there; raises what it raises, and PoolProcessDied."""
+    from asyncjobs.engine import messages
+    from asyncjobs.engine.raised import unpacked
+
     assert task.place is not None, "asked at its declaration"
     call = messages.Call(
         task.place, task.name, task.secret, task.is_sealed, arguments,

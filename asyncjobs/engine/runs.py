@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import anyio
 
 from asyncjobs import events
 from asyncjobs.current import CurrentJob, Teller
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.in_process import Places
 from asyncjobs.engine.pace import Pace
-from asyncjobs.engine.process_pool import ProcessPool
 from asyncjobs.engine.run import Fetch, Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
 from asyncjobs.engine.steps import Steps
@@ -59,7 +57,7 @@ class Runs:
         self._arounds = arounds
         self._teller = teller
         self._ears = ears
-        self._places = Places(anyio.CapacityLimiter(slots.total), ProcessPool())
+        self._places = Places(slots.total)
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
@@ -256,7 +254,7 @@ class Runs:
     def end(self) -> None:
         """From now on nothing can be started: the process has left."""
         self._is_over = True
-        self._places.processes.end()
+        self._places.end()
 
     def stop(self, ids: Iterable[UUID], why: Stop) -> None:
         """Stop these, as far as they can be stopped."""

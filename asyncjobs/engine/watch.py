@@ -172,8 +172,10 @@ class Watch:
         return Moment(at, self._clock(), collected)
 
     def _watch(self) -> None:
-        while not self._over.is_set():
-            self.look(self._pause())
+        # The clock of the loop's thread goes with it, where that did not wait for us.
+        with suppress(OSError):
+            while not self._over.is_set():
+                self.look(self._pause())
 
     def _pause(self) -> float:
         """Wait for work where there is none, and tell after how long to look again."""
