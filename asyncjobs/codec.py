@@ -12,7 +12,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from typing import (
     Annotated,
@@ -20,6 +20,7 @@ from typing import (
     NamedTuple,
     NotRequired,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -90,7 +91,7 @@ class Codec:
         if not args and not kwargs and not self._parameters:
             return Dumped("{}", None)
         named = self._named(args, kwargs)
-        with noting() as secrets:
+        with noting() if self.secretive else nullcontext(()) as secrets:
             try:
                 checked = self._arguments.validator.validate_python((named,))
             except ValidationError as error:
@@ -103,24 +104,32 @@ class Codec:
 
     def load(self, text: str, scrub: Scrub | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn stored JSON into the arguments of a call; raises ArgumentsDoNotFit. `scrub` learns the secrets."""
-        if text == "{}" and not self._parameters:
+        if text == "{}" and self._may_be_empty:
             return (), {}
-        scrub = Scrub() if scrub is None else scrub
+        named = self._read_noting(text, scrub or Scrub()) if self.secretive else self._read(text)
+        return ((), named) if self._is_simple else self._spread(named)
+
+    def _read(self, text: str) -> dict[str, Any]:
+        try:
+            (named,) = self._arguments.validator.validate_json(f"[{text}]")
+        except ValidationError as error:
+            raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
+        return cast("dict[str, Any]", named)
+
+    def _read_noting(self, text: str, scrub: Scrub) -> dict[str, Any]:
+        """Read them, and let `scrub` learn what of them is secret."""
         try:
             with noting() as secrets:
-                (named,) = self._arguments.validator.validate_json(f"[{text}]")
+                named = self._read(text)
             scrub.learn(secrets)
-            if self.secretive:
-                scrub.learn(
-                    p.default for p in self._parameters if p.name in self.secretive - named.keys()
-                )
-        except Exception as error:
+            scrub.learn(
+                p.default for p in self._parameters if p.name in self.secretive - named.keys()
+            )
+        except Exception:
             # It may have failed before it came to the secrets: what is near them is taken for one.
             scrub.learn(self._near_secrets(text))
-            if isinstance(error, ValidationError):
-                raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
             raise
-        return ((), named) if self._is_simple else self._spread(named)
+        return named
 
     def mask(self, text: str) -> str | None:
         """Give what may be shown of stored arguments that do not say it themselves; None where that is all."""
@@ -130,6 +139,14 @@ class Codec:
             (named,) = self._arguments.validator.validate_json(f"[{text}]")
             return self._mask((named,))
         return "{}"
+
+    @cached_property
+    def _may_be_empty(self) -> bool:
+        """Whether nothing is to be read, or learnt, where nothing was given."""
+        if not self._parameters:
+            return True
+        needs = any(p.default is p.empty and p.kind not in _VARIABLE for p in self._parameters)
+        return not needs and not self.secretive
 
     @cached_property
     def secretive(self) -> frozenset[str]:
@@ -276,6 +293,7 @@ class Codec:
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 

@@ -26,8 +26,11 @@ class Bell:
         """Wait for a ring, at most `within` seconds; tells whether there was one."""
         self.left_at = None
         try:
-            async with asyncio.timeout(within):
+            if within is None:
                 await self._event.wait()
+            else:
+                async with asyncio.timeout(within):
+                    await self._event.wait()
         except TimeoutError:
             return False
         finally:

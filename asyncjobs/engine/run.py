@@ -70,15 +70,14 @@ class Run:
     """A job that is ours, from the moment it is claimed to the moment its outcome is recorded."""
 
     __slots__ = (
-        "_again", "_body", "_keys", "_scrub", "_story", "began", "current", "ended", "ends", "job", "own", "stop", "task", "told_at",
+        "_again", "_body", "_keys", "_scrub", "began", "current", "ended", "ends", "job", "own", "stop", "task", "told_at",
     )  # fmt: skip
 
     def __init__(self, job: Claimed, task: Task[..., Any], teller: Teller, keys: Keys) -> None:
         self.job: Claimed = job
         self.task: Task[..., Any] = task
         self._keys = keys
-        self._scrub = Scrub()
-        self._story = Story(self._scrub, sealed=task.is_sealed)
+        self._scrub = Scrub() if task.codec.secretive else _NOTHING_SECRET
         self.stop: Stop | None = None
         self.told_at: float | None = None  # time.monotonic() when it was first told to stop
         self.began: float = time.monotonic()
@@ -166,7 +165,9 @@ class Run:
     def _call(self, arounds: Sequence[Around], places: Places) -> CallNext:
         """Load the arguments, and wrap the function in its thread and its middleware."""
         assert self.job.arguments is not None, "fetched before"
-        stored = self._keys.open(self.job.arguments, self._place("arguments"))
+        stored = self.job.arguments
+        if is_sealed(stored):
+            stored = self._keys.open(stored, self._place("arguments"))
         call = self._placed(stored, places, is_observed=bool(arounds))
         for around in reversed(arounds):
             call = partial(around.around, self.current, call)
@@ -194,6 +195,10 @@ class Run:
             # Whoever is around the run sees what the function returned; else nobody needs it.
             return self.task.codec.load_result(result.result)
         return result
+
+    @property
+    def _story(self) -> Story:
+        return Story(self._scrub, sealed=self.task.is_sealed)
 
     def _place(self, what: str) -> Place:
         return Place(what, self.job.task, self.job.id)
@@ -297,6 +302,7 @@ def _is_being_closed(own: object) -> bool:
         return True
 
 
+_NOTHING_SECRET = Scrub()  # shared by all runs of tasks without secrets, and never taught any
 _DONE = Outcome(JobState.SUCCEEDED, "succeeded")  # with nothing to keep: as most jobs end
 
 

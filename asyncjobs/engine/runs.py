@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-
 from asyncjobs import events
 from asyncjobs.current import CurrentJob, Teller
 from asyncjobs.engine.ears import Ears
@@ -57,6 +56,7 @@ class Runs:
         self._arounds = arounds
         self._teller = teller
         self._ears = ears
+        self._loop = asyncio.get_running_loop()
         self._places = Places(slots.total)
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
@@ -194,7 +194,7 @@ class Runs:
             self.is_idle.clear()
             self.first_started()
         # A task of its own, kept here and cancelled by us alone: see run.py.
-        body = run.own = asyncio.get_running_loop().create_task(self._live(run))
+        body = run.own = self._loop.create_task(self._live(run))
         if not body.done():
             self._bodies.add(body)
 

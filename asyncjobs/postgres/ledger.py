@@ -286,7 +286,7 @@ class Ledger(Enqueues):
         saw, walked = rows[0]["saw"], rows[0]["walked"]
         if rows[0]["id"] is None:
             return [], Choice(saw, walked, [])
-        return [Claimed(*tuple(row.values())[3:]) for row in rows], Choice(saw, walked, rows)
+        return [Claimed._make(row[3:]) for row in rows], Choice(saw, walked, rows)
 
     async def survey(self, queues: Sequence[str], unknown: Sequence[str], late: float) -> Survey:
         """Ask, on the link, before which places a claim need not look; `late`: seconds, see survey.sql."""
@@ -354,7 +354,7 @@ class Ledger(Enqueues):
             fetch, "finish", process,
             [settled.id for settled in batch],
             [settled.fence for settled in batch],
-            [outcome.state.value for outcome in outcomes],
+            [outcome.state for outcome in outcomes],
             [settled.ran for settled in batch],
             [outcome.result for outcome in outcomes],
             [settled.keep_days for settled in batch],
