@@ -99,7 +99,7 @@ async def test_while_draining_nothing_is_claimed_and_nothing_starts_directly(
         assert jobs.executor is not None
         await long.enqueue()
         await started.wait()
-        await inside(jobs)._claimer.at_rest.wait()  # a claim on its way may still bring something
+        await jobs.executor._claimer.at_rest.wait()  # a claim on its way may still bring something
         jobs.executor.begin_draining()
         handle = await work.enqueue()
         many = await jobs.enqueue_many([work.job(), work.job()])

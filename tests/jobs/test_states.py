@@ -179,4 +179,4 @@ async def test_a_job_on_its_way_to_the_archive_and_back_is_never_missing(
             seen.add(await job.status())
         await travels
 
-    assert seen == {JobState.CANCELLED, JobState.READY}
+    assert seen - {JobState.SCHEDULED} == {JobState.CANCELLED, JobState.READY}
