@@ -96,17 +96,19 @@ class Enqueuer:
         if connection is not None:
             return await self._on(connection, requests)
         if len(requests) == 1:
-            return [(await self._join(requests[0])).id]
-        callers = [self._callers.enter(request) for request in requests]
+            await self._join(requests[0])
+            return [requests[0].id]
+        callers = self._callers.enter(requests)
         # Its statement is its own, but it is no more the caller's than the shared one.
         bulk = asyncio.ensure_future(self._commit(callers, whole=True))
         self._bulks.add(bulk)
         bulk.add_done_callback(self._bulks.discard)
-        either: list[asyncio.Future[Any]] = [bulk, callers[-1].stored]
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stored = callers[0].stored if callers else bulk
+        await asyncio.wait([bulk, stored], return_when=asyncio.FIRST_COMPLETED)
         if bulk.done():
             bulk.result()
-        return [(await caller.stored).id for caller in callers]
+        await stored
+        return [request.id for request in requests]
 
     @property
     def acts_since(self) -> float | None:
@@ -127,13 +129,13 @@ class Enqueuer:
         while self._waiting:
             fail([self._waiting.popleft()], NotConnected("enqueue", "jobs was closed meanwhile"))
 
-    async def _join(self, request: Request) -> Stored:
+    async def _join(self, request: Request) -> None:
         if self._closed:
             raise NotConnected("enqueue", "jobs is closing")
-        caller = self._callers.enter(request)
+        [caller] = self._callers.enter([request])
         self._waiting.append(caller)
         self._bell.ring()
-        return await caller.stored
+        await caller.stored
 
     def _next_batch(self) -> list[Caller]:
         batch: list[Caller] = []
@@ -234,25 +236,25 @@ class Enqueuer:
         ready: Counter[str] = Counter()
         for caller, wish in zip(batch, wishes, strict=True):
             request = caller.request
-            # A row that was there already, from a first try without an answer, is as good as ready.
-            row = by_id.get(request.id) or Stored(request.id, "ready", 0.0, 0)
-            if request.id not in by_id and (request.delay > 0 or request.run_at is not None):
-                self._waker.due(
-                    0.0
-                )  # or it waits for its time: who promotes now learns when that is
+            # Those that are ready are not told of, nor those that were there already, from a first try
+            # without an answer, which are as good as ready.
+            row = by_id.get(request.id)
+            if row is None or row.state == "ready":
+                ready[request.queue] += 1
+                if request.delay > 0 or request.run_at is not None:
+                    # Or it waits for its time: who promotes now learns when that is.
+                    self._waker.due(0.0)
+            elif row.state == "scheduled":
+                self._waker.due(row.due_in)
             if wish and self.starter is not None:
-                if row.state == "running":
+                if row is not None and row.state == "running":
                     self.starter.start_expected(_born_running(request, row))
                 else:
                     self.starter.unexpect(request)
-            if row.state == "ready":
-                ready[request.queue] += 1
-            elif row.state == "scheduled":
-                self._waker.due(row.due_in)
             if self._ears:
                 self._ears(events.Stored(request.id, request.task, request.queue))
             if not caller.stored.done():
-                caller.stored.set_result(row)
+                caller.stored.set_result(None)
         if ready:
             self._waker.ready(ready)
 
@@ -263,14 +265,12 @@ class Enqueuer:
 
     async def _on(self, connection: Any, requests: Sequence[Request]) -> list[UUID]:
         """Store on a caller's connection; the wake follows its commit."""
-        stored = await self._ledger.enqueue_on(connection, requests)
-        by_id = {row.id: row for row in stored}
+        waits = {row.id: row for row in await self._ledger.enqueue_on(connection, requests)}
 
         def committed() -> None:
-            self._waker.ready(Counter(r.queue for r in requests if by_id[r.id].state == "ready"))
-            for row in stored:
-                if row.state == "scheduled":
-                    self._waker.due(row.due_in)
+            self._waker.ready(Counter(r.queue for r in requests if r.id not in waits))
+            for row in waits.values():
+                self._waker.due(row.due_in)
             for request in requests:
                 self._ears(events.Stored(request.id, request.task, request.queue))
 

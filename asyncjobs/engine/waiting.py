@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from asyncjobs.errors import Unavailable
-from asyncjobs.job import Request, Stored
+from asyncjobs.job import Request
 from asyncjobs.postgres.failures import InDoubt, Unreachable
 from asyncjobs.postgres.patience import LATE
 
@@ -28,10 +28,10 @@ _WANTED = "store a job"
 
 
 class Caller(NamedTuple):
-    """One job, and who waits for it; `deadline`: of `time.monotonic()`."""
+    """One job, and who waits for it, maybe with others; `deadline`: of `time.monotonic()`."""
 
     request: Request
-    stored: asyncio.Future[Stored]
+    stored: asyncio.Future[None]
     deadline: float
 
 
@@ -46,13 +46,15 @@ class Callers:
         self._answered_at = 0.0
         self._clock: asyncio.TimerHandle | None = None
 
-    def enter(self, request: Request) -> Caller:
-        """Begin to wait."""
+    def enter(self, requests: Sequence[Request]) -> list[Caller]:
+        """Begin to wait for jobs that are stored together, or not at all."""
         loop, now = asyncio.get_running_loop(), time.monotonic()
         if self._clock is None:
             self._answered_at = now  # nobody had asked anything
             self._wait()
-        return Caller(request, loop.create_future(), now + self._patience)
+        stored: asyncio.Future[None] = loop.create_future()
+        deadline = now + self._patience
+        return [Caller(request, stored, deadline) for request in requests]
 
     @contextmanager
     def on_the_way(self, batch: Sequence[Caller]) -> Generator[None]:

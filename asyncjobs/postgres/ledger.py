@@ -158,7 +158,7 @@ class Enqueues:
         return now
 
     async def enqueue(self, requests: Sequence[Request]) -> list[Stored]:
-        """Store jobs in one commit."""
+        """Store jobs in one commit; gives those that are not ready now."""
         return _stored(
             await self._database.fetch(
                 self._say["enqueue"], *_columns(requests), timeout=ENQUEUE_ANSWER_WITHIN
@@ -166,7 +166,7 @@ class Enqueues:
         )
 
     async def enqueue_on(self, connection: Any, requests: Sequence[Request]) -> list[Stored]:
-        """Store jobs on a caller's connection; raises what the caller's own statement would."""
+        """Store jobs on a caller's connection, as `enqueue` does; raises what the caller's own statement would."""
         return _stored(
             await answer_in_callers(connection, self._say["enqueue"], _columns(requests))
         )
@@ -179,7 +179,7 @@ class Enqueues:
         served: Sequence[str],
         unknown: Sequence[str],
     ) -> list[Stored]:
-        """Store jobs; those that wish it may be born running and ours (`process`: id and generation)."""
+        """As `enqueue`; those that wish it may be born running and ours (`process`: id and generation)."""
         sql = self._say["enqueue_and_start"]
         return _stored(
             await self._database.fetch(
