@@ -159,17 +159,15 @@ class Enqueues:
 
     async def enqueue(self, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs in one commit; gives those that are not ready now."""
+        name, args = _one_or_many(requests)
         return _stored(
-            await self._database.fetch(
-                self._say["enqueue"], *_columns(requests), timeout=ENQUEUE_ANSWER_WITHIN
-            )
+            await self._database.fetch(self._say[name], *args, timeout=ENQUEUE_ANSWER_WITHIN)
         )
 
     async def enqueue_on(self, connection: Any, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs on a caller's connection, as `enqueue` does; raises what the caller's own statement would."""
-        return _stored(
-            await answer_in_callers(connection, self._say["enqueue"], _columns(requests))
-        )
+        name, args = _one_or_many(requests)
+        return _stored(await answer_in_callers(connection, self._say[name], args))
 
     async def enqueue_and_start(
         self,
@@ -388,6 +386,13 @@ class Ledger(Enqueues):
         rows = await self._database.fetch(self._say["tend_archive"], keeps)
         await self._database.fetch(self._say["tend_spill"], longest + 7)
         return [(row["day"], row["deed"]) for row in rows]
+
+
+def _one_or_many(requests: Sequence[Request]) -> tuple[str, tuple[Any, ...]]:
+    """Say by which statement they are stored, and its arguments."""
+    if len(requests) == 1:
+        return "enqueue_one", _in_sql_order(requests[0])
+    return "enqueue", _columns(requests)
 
 
 def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -280,3 +281,29 @@ async def test_the_sql_function_lets_others_knock(jobs: Jobs, eyes: asyncpg.Conn
 
         await until(ended, within=10)
     assert id.version == 7
+
+
+async def test_one_job_is_stored_as_it_is_among_many(jobs: Jobs, eyes: asyncpg.Connection) -> None:
+    """One has a statement of its own."""
+
+    @jobs.task(queue="mail", priority=3)
+    async def work(payload: str = "") -> None: ...
+
+    hour = timedelta(hours=1)
+    kinds = [
+        work.job("x"),
+        work.options(delay=hour).job(),
+        work.options(run_at=datetime.now(UTC) + hour, queue="later", priority=-1).job(),
+        work.options(run_at=datetime.now(UTC) - hour).job(),
+    ]
+    async with jobs.connected():
+        alone = [await job.enqueue() for job in kinds]
+        together = await jobs.enqueue_many(kinds)
+
+    columns = "task, queue, priority, state, arguments, extra, attempt, fence, claimed_by, promise = run_at as on_time"
+    said = f"select {columns} from asyncjobs.job where id = $1"
+    for one, of_many in zip(alone, together, strict=True):
+        assert await eyes.fetchrow(said, one.id) == await eyes.fetchrow(said, of_many.id)
+    assert await eyes.fetchval(
+        "select max(run_at - created_at) < '61 minutes' and max(run_at - created_at) > '59 minutes' from asyncjobs.job"
+    )

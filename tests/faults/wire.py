@@ -21,6 +21,7 @@ _NAMES = {
     for name in _STATEMENTS
     for text in (_STATEMENTS[name], into_spill(_STATEMENTS[name]))
 }
+_NAMES[_STATEMENTS["enqueue_one"]] = "enqueue"  # one moment, whichever of the two it is
 
 
 class Messages:

@@ -33,6 +33,7 @@ class Traps:
         self._names = {said[name]: name for name in said}
         self._names |= {into_spill(said[name]): name for name in said}
         self._names["commit"] = "commit"
+        self._names[said["enqueue_one"]] = "enqueue"  # one moment, whichever of the two it is
 
     def install(self) -> None:
         """Stand around `answer` wherever it is called."""
