@@ -392,6 +392,7 @@ async def test_a_late_loop_leaves_one_slot_and_direct_starts_respect_it(database
         for _ in range(5):
             pace.judge(1.0)
         pace.judge = lambda late: None  # type: ignore[method-assign]
+        await jobs.executor._claimer.at_rest.wait()  # one on its way has asked for ten
         first, second = [await waits.enqueue(number) for number in range(2)]
         await until_true(lambda: started == [0])
         assert (await second.status()).value == "ready"
