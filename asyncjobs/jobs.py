@@ -17,9 +17,10 @@ from starlette.applications import Starlette
 
 from asyncjobs.address import LINGER, find_address, is_development
 from asyncjobs.engine.connection import Connection, Plan, Presence
-from asyncjobs.engine.executor import Executor, Terms
+from asyncjobs.engine.executor import Executor
 from asyncjobs.engine.health import unconnected
 from asyncjobs.engine.requests import Requests
+from asyncjobs.engine.terms import Terms
 from asyncjobs.engine.watch import LEAST, LEAST_NAMED
 from asyncjobs.errors import BadOption, NotConnected
 from asyncjobs.extension import Around, Extension, Hears, Serves

@@ -17,7 +17,7 @@ from asyncjobs.engine import identity
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.echo import payload
 from asyncjobs.engine.enqueue import Enqueuer
-from asyncjobs.engine.executor import Executor, Terms
+from asyncjobs.engine.executor import Executor
 from asyncjobs.engine.fit import Fit
 from asyncjobs.engine.health import health_of
 from asyncjobs.engine.ids import Ids
@@ -26,6 +26,7 @@ from asyncjobs.engine.pool import PoolWatch
 from asyncjobs.engine.road import OpenRoad
 from asyncjobs.engine.service import Troubles, keep
 from asyncjobs.engine.signals import noticed
+from asyncjobs.engine.terms import Terms
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import Unavailable
 from asyncjobs.extension import Around, Extension, Hears, Serves
@@ -193,7 +194,7 @@ class Connection:
             raise executor.refusal or Unavailable(
                 "link to Postgres", f"there was none after {LINK_WITHIN:g} s"
             )
-        self.enqueuer.starter = executor
+        self.enqueuer.starter = executor.direct_starts
         self._signals.__enter__()
 
     def _link(self, follower: Executor, kind: str) -> tuple[Bond, Ledger]:

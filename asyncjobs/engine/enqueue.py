@@ -23,7 +23,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -58,8 +58,10 @@ class Starter(Protocol):
     def start_expected(self, job: Claimed) -> None:
         """It was."""
 
-    def doubt(self) -> None:
-        """Something may be ours that we do not know of."""
+    @property
+    def doubt(self) -> Callable[[], None]:
+        """Say that something may be ours that we do not know of."""
+        ...
 
     async def enqueue(self, requests: Sequence[Request], wishes: Sequence[bool]) -> list[Stored]:
         """Send the statement that lets them be born running."""

@@ -4,10 +4,7 @@ The executor: one to a process, a task of its own, whose services turn stored jo
 It lives beside the app, never around it: nothing that fails in here ends the app's lifespan. The link
 never outlives it, so that a lock never speaks for an executor that is gone.
 
-Draining: say so (a death from now on charges no job), start nothing more, give running jobs their time,
-cancel the rest, record everything, the releases too, tell the others that there is work, and leave. The
-link closes last. A plain function that will not end keeps its row, and the link's socket stays open to
-the end of the operating system process: the lock tells the truth about it.
+What it says of itself to enqueues is in direct.py, how it leaves in drain.py.
 """
 
 from __future__ import annotations
@@ -16,19 +13,18 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
 
 import anyio
 
-from asyncjobs import events
 from asyncjobs.engine.arguments import LargeArguments
 from asyncjobs.engine.beside import beside
 from asyncjobs.engine.blocks import Blocks
 from asyncjobs.engine.claim import Claimer
+from asyncjobs.engine.direct import DirectStarts
+from asyncjobs.engine.drain import OBEY_WITHIN, Drain
 from asyncjobs.engine.due import Promoter
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.echo import Echoes
@@ -40,54 +36,25 @@ from asyncjobs.engine.poll import Poller
 from asyncjobs.engine.presence import Presence
 from asyncjobs.engine.progress import Reporter
 from asyncjobs.engine.prune import Pruner
-from asyncjobs.engine.requests import Requests
 from asyncjobs.engine.rescue import Rescuer
 from asyncjobs.engine.run import Stop
-from asyncjobs.engine.runs import ALONE_FROM, Runs
+from asyncjobs.engine.runs import Runs
 from asyncjobs.engine.service import Troubles, keep
 from asyncjobs.engine.sight import Eye
 from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.terms import Terms
 from asyncjobs.engine.vitals import Vitals
 from asyncjobs.engine.wake import Local, Waker
 from asyncjobs.engine.watch import Watch, watched
 from asyncjobs.errors import PoolerInBetween, Unavailable
 from asyncjobs.extension import Around, Serves
-from asyncjobs.job import Claimed, JobState, Request, Stored
+from asyncjobs.job import JobState
 from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.bond import Bond
 from asyncjobs.postgres.ledger import Ledger, Poll
-from asyncjobs.seal import Keys
 from asyncjobs.task import Task
 
 log: logging.Logger = logging.getLogger("asyncjobs.executor")
-
-OBEY_WITHIN = 2.0  # seconds that cancelled jobs have to end
-FLUSH_WITHIN = 3.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How an executor works."""
-
-    slots: int
-    queues: Sequence[str] | Mapping[str, int] | None
-    drain: timedelta
-    max_crashes: int
-    keys: Keys = field(default_factory=Keys)
-    blocked_limit: timedelta | None = None
-    blocked_after: timedelta | None = None
-    gives_way_to: Requests | None = None
-    """Whose loop this is; None: nobody else's."""
-
-    @property
-    def shares(self) -> Mapping[str, int]:
-        """How many slots some queues may take at most."""
-        return self.queues if isinstance(self.queues, Mapping) else {}
-
-    @property
-    def alone_from(self) -> int:
-        """From so many crashes on a suspect runs without others: one before it fails, at the latest."""
-        return max(1, min(ALONE_FROM, self.max_crashes - 1))
 
 
 class Executor(Local):
@@ -107,7 +74,6 @@ class Executor(Local):
     ) -> None:
         self.terms = terms
         self.troubles: Troubles = Troubles()
-        self.is_draining: bool = False
         self.is_up: asyncio.Event = asyncio.Event()
         self._has_untold = False  # what a lost link did last may not have been told
         self.refusal: Unavailable | None = None
@@ -150,6 +116,12 @@ class Executor(Local):
         self._rescuer = Rescuer(self._ledger, terms.max_crashes, waker.ready, ears)
         self._poller = Poller(self._ledger, self._found, hears=self.link.keeps_session)
         self._pruner = Pruner(self._ledger, tasks)
+        self.direct_starts: DirectStarts = DirectStarts(
+            self._ledger, self.link, self.runs, self._claimer, ears, self.doubt
+        )
+        self._drain = Drain(
+            terms.drain.total_seconds(), self.runs, self.link, self._presence, self._claimer, self._finisher, waker
+        )  # fmt: skip
 
     def _first_started(self) -> None:
         self._presence.look_up()
@@ -201,13 +173,14 @@ class Executor(Local):
         """Wait until every run that has ended is recorded."""
         await self._finisher.flush()
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it starts nothing more."""
+        return self._drain.has_begun
+
     def begin_draining(self) -> None:
         """Start nothing more; called at the first signal, before the lifespan ends."""
-        if not self.is_draining:
-            self.is_draining = True
-            self._claimer.close()
-            self._presence.drain()
-            log.info("draining: %d jobs are running", len(self.runs.live))
+        self._drain.begin()
 
     def stop(self) -> None:
         """Drain and end."""
@@ -263,15 +236,12 @@ class Executor(Local):
             try:
                 with self._watched() as self._watch:
                     await self._stopping.wait()
-                    await self._drain()
+                    await self._drain.to_the_end()
             except Exception:
                 # Not for `keep` to start again: there is nothing to come back to.
                 log.exception("the drain failed, and ends here")
             finally:
-                # Cut short, or failed: what runs ends with us as well as it can.
-                self.runs.close()
-                self.runs.stop_all(Stop.SHUTDOWN)
-                self.runs.end()
+                self._drain.cut_short()
             group.cancel_scope.cancel()
 
     def _watched(self) -> AbstractContextManager[Watch | None]:
@@ -280,30 +250,6 @@ class Executor(Local):
         return watched(
             terms.blocked_limit, terms.blocked_after, eye, self.blocks.note, self.runs.names
         )
-
-    async def _drain(self) -> None:
-        self.runs.close()
-        if self.link.is_up:
-            await _patiently(self._presence.said_draining.wait(), 1.0)
-        await _patiently(self.runs.is_idle.wait(), self.terms.drain.total_seconds())
-        if self.runs.live:
-            log.warning("%d jobs did not end in time and are cancelled", len(self.runs.live))
-            self.runs.stop_all(Stop.SHUTDOWN)
-        await _patiently(self._claimer.at_rest.wait(), OBEY_WITHIN)
-        await _patiently(self.runs.is_idle.wait(), OBEY_WITHIN)
-        await _patiently(self._finisher.flush(), FLUSH_WITHIN)
-        await _patiently(self._waker.flush(), 1.0)
-        self.runs.end()
-        overdue = self.runs.live
-        if overdue:
-            log.error(
-                "%d jobs cannot be stopped (%s); they keep their rows until this process ends",
-                len(overdue),
-                ", ".join(self.runs.names()),
-            )
-            self.link.outlive_executor()
-        else:
-            await self.link.leave()
 
     # What the link tells, and asks.
 
@@ -370,7 +316,11 @@ class Executor(Local):
 
     def serves(self, queue: str, jobs: int) -> bool:
         """Whether we would surely take so many jobs of this queue right now, whatever they are."""
-        if not self._is_taking or not self._claimer.serves(queue) or self.runs.left_alone():
+        if (
+            not self.direct_starts.are_open
+            or not self._claimer.serves(queue)
+            or self.runs.left_alone()
+        ):
             return False
         return self.runs.slots.free >= jobs
 
@@ -396,42 +346,9 @@ class Executor(Local):
         """Somebody has said that this database is the one that its jobs belong to."""
         self._opening.begin()
 
-    # What enqueues ask (Starter).
-
-    def expect(self, request: Request) -> bool:
-        """Reserve a slot for a direct start, if it could start here and now."""
-        if not (self._is_taking and self.link.keeps_session):
-            return False
-        if request.delay > 0 or request.run_at is not None:
-            return False
-        if self._claimer.walks_far or not self._claimer.serves(request.queue):
-            return False
-        return self.runs.expect(request.id, request.task, request.queue)
-
-    def unexpect(self, request: Request) -> None:
-        """It was not born running."""
-        self.runs.unexpect(request.id, request.queue)
-
-    def start_expected(self, job: Claimed) -> None:
-        """It was."""
-        self._ears(events.Claimed(job.id, job.task, job.queue, job.attempt))
-        self.runs.start_expected(job)
-
     def doubt(self) -> None:
         """Something may be ours that we do not know of."""
         self._presence.doubt()
-
-    async def enqueue(self, requests: Sequence[Request], wishes: Sequence[bool]) -> list[Stored]:
-        """Send the statement that lets them be born running and ours."""
-        process = (self._process(), self.link.generation)
-        served = sorted({*self._claimer.queues, *(request.queue for request in requests)})
-        return await self._ledger.enqueue_and_start(
-            requests, wishes, process, served, self.runs.left_alone()
-        )
-
-    @property
-    def _is_taking(self) -> bool:
-        return self.link.is_up and self._claimer.is_open and not self.is_draining
 
     def _process(self) -> int:
         process = self.link.process_id
@@ -472,10 +389,3 @@ class Executor(Local):
             self._rescuer.all_calm()
         if poll.we_run and not len(self.runs):
             self.doubt()
-
-
-async def _patiently(what: Any, seconds: float) -> None:
-    """Wait for it, but not longer than that."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await what

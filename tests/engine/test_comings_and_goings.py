@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from asyncjobs import Jobs, Snooze, current_job
-from asyncjobs.engine import executor as executor_module
+from asyncjobs.engine import drain as drain_module
 from tests.engine.harm import Count, inside, until_at_rest
 from tests.faults.proxy import proxied
 from tests.moments import until, until_true
@@ -230,7 +230,7 @@ async def test_a_bug_in_the_drain_does_not_keep_the_process_for_ever(
 async def test_a_lock_that_outlived_the_executor_goes_when_the_last_body_has_ended(
     database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor_module, "OBEY_WITHIN", 0.1)
+    monkeypatch.setattr(drain_module, "OBEY_WITHIN", 0.1)
     jobs = Jobs(database, drain=timedelta(0))
     began, gate = threading.Event(), threading.Event()
 

@@ -216,7 +216,7 @@ async def test_a_buried_process_cannot_start_directly(jobs: Jobs, eyes: asyncpg.
         await eyes.execute("update asyncjobs.process set ended_at = now() where id = $1", me)
         jobs.executor._claimer.is_open = True
         one = Request(uuid4(), work.name, "default", 0, "{}", None, 0.0)
-        waits = await jobs.executor.enqueue([one], [True])
+        waits = await jobs.executor.direct_starts.enqueue([one], [True])
         state = await eyes.fetchval("select state from asyncjobs.job where id = $1", one.id)
 
     assert (waits, state) == ([], "ready")
@@ -234,7 +234,7 @@ async def test_a_direct_start_waits_for_a_burial_and_is_then_born_ready(
         one = Request(uuid4(), work.name, "default", 0, "{}", None, 0.0)
         async with eyes.transaction():
             await eyes.execute("select from asyncjobs.process where id = $1 for update", me)
-            sent = asyncio.ensure_future(jobs.executor.enqueue([one], [True]))
+            sent = asyncio.ensure_future(jobs.executor.direct_starts.enqueue([one], [True]))
 
             async def waits() -> bool:
                 return bool(

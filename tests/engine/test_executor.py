@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from asyncjobs import Jobs, JobState
-from asyncjobs.engine import executor as executor_module
+from asyncjobs.engine import drain as drain_module
 from tests.moments import until, until_true
 
 
@@ -114,7 +114,7 @@ async def test_while_draining_nothing_is_claimed_and_nothing_starts_directly(
 async def test_a_plain_function_that_will_not_end_keeps_its_row_and_its_lock(
     database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor_module, "OBEY_WITHIN", 0.1)
+    monkeypatch.setattr(drain_module, "OBEY_WITHIN", 0.1)
     jobs = Jobs(database, drain=timedelta(0))
     began, gate = threading.Event(), threading.Event()
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from asyncjobs import Jobs
-from asyncjobs.engine import executor as executor_module
+from asyncjobs.engine import drain as drain_module
 from asyncjobs.postgres import heart
 from asyncjobs.postgres.failures import Unreachable
 from asyncjobs.postgres.heart import Heart
@@ -145,7 +145,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_rest_as_it_was(jobs: Jobs) 
 async def test_the_lease_outlives_the_executor_for_a_body_that_cannot_be_stopped(
     short: None, database: str, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor_module, "OBEY_WITHIN", 0.1)
+    monkeypatch.setattr(drain_module, "OBEY_WITHIN", 0.1)
     jobs = Jobs(database, presence="lease", drain=timedelta(0))
     began, gate = threading.Event(), threading.Event()
 
