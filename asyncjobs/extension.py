@@ -7,10 +7,11 @@ coroutine that lives in the executor, restarted with a growing pause when it fai
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol, cast, runtime_checkable
 
 from asyncjobs.current import CurrentJob
+from asyncjobs.errors import BadOption
 from asyncjobs.events import Event
 
 CallNext = Callable[[], Awaitable[object]]
@@ -41,3 +42,16 @@ class Serves(Protocol):
 
 
 Extension = Around | Hears | Serves
+
+
+def checked(given: object) -> tuple[Extension, ...]:
+    """Give them as a tuple; raises BadOption for what fills no socket."""
+    what = "objects with around(), hears() or serve()"
+    if not isinstance(given, Iterable):
+        raise BadOption("extensions", what, given)
+    extensions: list[Extension] = []
+    for each in cast("Iterable[object]", given):
+        if isinstance(each, type) or not isinstance(each, (Around, Hears, Serves)):
+            raise BadOption("extensions", what, each)
+        extensions.append(each)
+    return tuple(extensions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -23,15 +23,22 @@ from asyncjobs.engine.requests import Requests
 from asyncjobs.engine.terms import Terms
 from asyncjobs.engine.watch import LEAST, LEAST_NAMED
 from asyncjobs.errors import BadOption, NotConnected
-from asyncjobs.extension import Around, Extension, Hears, Serves
+from asyncjobs.extension import Extension, checked
 from asyncjobs.health import Health
 from asyncjobs.job import Snapshot
+from asyncjobs.options import (
+    Queues,
+    check_blocked_after,
+    check_blocked_limit,
+    check_number,
+    check_queues,
+)
 from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
 from asyncjobs.probes import probes
 from asyncjobs.registry import Tasks
 from asyncjobs.seal import Keys
-from asyncjobs.task import Enqueued, Job, Road, check_name
+from asyncjobs.task import Enqueued, Job, Road
 
 if TYPE_CHECKING:
     from asyncjobs.embedded import Server
@@ -40,7 +47,6 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 
 AppT = TypeVar("AppT")
 Lifespan = Callable[[AppT], AbstractAsyncContextManager[Any]]
-Queues = Sequence[str] | Mapping[str, int]
 
 
 class Jobs(Tasks):
@@ -121,13 +127,13 @@ class Jobs(Tasks):
         self._migrate = migrate
         self._presence: Presence = presence
         self._terms = Terms(
-            _at_least_one("slots", slots),
-            _checked(queues),
+            check_number("slots", slots),
+            check_queues(queues),
             drain,
-            _at_least_one("max_crashes", max_crashes),
-            blocked_after=_worth_naming(blocked_after),
+            check_number("max_crashes", max_crashes),
+            blocked_after=check_blocked_after(blocked_after, LEAST_NAMED),
         )
-        self._extensions = _extensions(extensions)
+        self._extensions = checked(extensions)
         self._embedded: Server | None = None
         self._connection: Connection | None = None
         self._is_open = False
@@ -307,11 +313,11 @@ class Jobs(Tasks):
         """
         terms = self._terms
         if slots is not None:
-            terms = replace(terms, slots=_at_least_one("slots", slots))
+            terms = replace(terms, slots=check_number("slots", slots))
         if queues is not None:
-            terms = replace(terms, queues=_checked(queues))
+            terms = replace(terms, queues=check_queues(queues))
         if blocked_limit is not None:
-            terms = replace(terms, blocked_limit=_long_enough(blocked_limit))
+            terms = replace(terms, blocked_limit=check_blocked_limit(blocked_limit, LEAST))
         async with self._connected(kind, terms):
             yield self
 
@@ -436,53 +442,6 @@ class ASGIApp(Protocol):
 
 
 Allow = Callable[[Any], Any]
-
-
-def _long_enough(limit: object) -> timedelta:
-    if not isinstance(limit, timedelta) or limit < LEAST:
-        raise BadOption("blocked_limit", f"a timedelta of at least {LEAST.seconds} s", limit)
-    return limit
-
-
-def _worth_naming(after: object) -> timedelta | None:
-    if after is None:
-        return None
-    if not isinstance(after, timedelta) or after < LEAST_NAMED:
-        least = f"{LEAST_NAMED / timedelta(milliseconds=1):g} ms"
-        raise BadOption("blocked_after", f"a timedelta of at least {least}, or None", after)
-    return after
-
-
-def _at_least_one(option: str, number: object) -> int:
-    if not isinstance(number, int) or number < 1:
-        raise BadOption(option, "a whole number from 1", number)
-    return number
-
-
-def _checked(queues: Queues | None) -> Queues | None:
-    if queues is None:
-        return None
-    if isinstance(queues, str) or not isinstance(queues, (Sequence, Mapping)) or not queues:
-        raise BadOption("queues", "a list of names, or a mapping of names to slots", queues)
-    for queue in queues:
-        check_name("queues", queue)
-    if isinstance(queues, Mapping):
-        return {
-            queue: _at_least_one(f"queues[{queue!r}]", share) for queue, share in queues.items()
-        }
-    return list(queues)
-
-
-def _extensions(given: object) -> tuple[Extension, ...]:
-    what = "objects with around(), hears() or serve()"
-    if not isinstance(given, Iterable):
-        raise BadOption("extensions", what, given)
-    extensions: list[Extension] = []
-    for each in cast("Iterable[object]", given):
-        if isinstance(each, type) or not isinstance(each, (Around, Hears, Serves)):
-            raise BadOption("extensions", what, each)
-        extensions.append(each)
-    return tuple(extensions)
 
 
 def _version() -> str:

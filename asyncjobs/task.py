@@ -6,12 +6,21 @@ import inspect
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, NamedTuple, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, Protocol, Self, TypeVar
 from uuid import UUID
 
 from asyncjobs.codec import Codec
 from asyncjobs.errors import BadOption
 from asyncjobs.job import JobState
+from asyncjobs.options import (
+    check_encrypt,
+    check_length,
+    check_name,
+    check_priority,
+    check_retry,
+    check_run,
+    check_secret,
+)
 from asyncjobs.place import Place, place_of
 from asyncjobs.retry import Retry
 
@@ -84,17 +93,17 @@ class Task(Generic[P, R]):
         self.name: str = check_name("name", name)
         self.queue: str = check_name("queue", queue)
         self.priority: int = check_priority(priority)
-        self.retry: Retry = _check_retry(retry)
-        self.timeout: timedelta | None = _check_length(
+        self.retry: Retry = check_retry(retry)
+        self.timeout: timedelta | None = check_length(
             "timeout", timeout, least=timedelta(milliseconds=1)
         )
-        self.keep: timedelta | None = _check_length("keep", keep, least=timedelta(0))
+        self.keep: timedelta | None = check_length("keep", keep, least=timedelta(0))
         self.is_async: bool = inspect.iscoroutinefunction(inspect.unwrap(function))
-        self.runs_in: Literal["loop", "thread", "process"] = _check_run(run, is_async=self.is_async)
+        self.runs_in: Literal["loop", "thread", "process"] = check_run(run, is_async=self.is_async)
         """Where the function runs: on the event loop, in a thread, or in a process of its own."""
         self.place: Place | None = place_of(name, function) if run == "process" else None
-        self.is_sealed: bool = _check_encrypt(encrypt)
-        self.secret: frozenset[str] = _check_secret(secret)
+        self.is_sealed: bool = check_encrypt(encrypt)
+        self.secret: frozenset[str] = check_secret(secret)
         self.codec: Codec = Codec(name, function, secret=self.secret, secret_result=self.is_sealed)
         self._registry = registry
         self._options = Options()
@@ -148,7 +157,7 @@ class Task(Generic[P, R]):
         given: dict[str, Any] = {
             "queue": None if queue is None else check_name("queue", queue),
             "priority": None if priority is None else check_priority(priority),
-            "delay": _check_length("delay", delay, least=timedelta(0)),
+            "delay": check_length("delay", delay, least=timedelta(0)),
             "run_at": run_at,
             "connection": connection,
         }
@@ -240,61 +249,3 @@ class Enqueued(Generic[R]):
         stored = await self.task.road.result(self.id, timeout)
         result: R = self.task.codec.load_result(stored)
         return result
-
-
-def check_name(option: str, name: object) -> str:
-    """Give the name back, or raise BadOption where Postgres or people could not use it."""
-    if not isinstance(name, str) or not 0 < len(name) <= 200 or not name.isprintable():
-        raise BadOption(option, "a string of 1 to 200 printable characters", name)
-    return name
-
-
-def check_priority(priority: object) -> int:
-    """Give the priority back, or raise BadOption where a smallint cannot hold it."""
-    if not isinstance(priority, int) or not -32768 <= priority <= 32767:
-        raise BadOption(
-            "priority", "a whole number from -32768 to 32767, lower goes first", priority
-        )
-    return priority
-
-
-def _check_retry(retry: object) -> Retry:
-    if not isinstance(retry, Retry):
-        raise BadOption("retry", "a policy such as exponential(5), fixed(delay) or never()", retry)
-    return retry
-
-
-def _check_run(run: object, *, is_async: bool) -> Literal["loop", "thread", "process"]:
-    if is_async:
-        if run is not None:
-            raise BadOption(
-                "run", "left out for an `async def` function, which runs on the event loop", run
-            )
-        return "loop"
-    if run not in (None, "thread", "process"):
-        raise BadOption("run", "'thread' or 'process'", run)
-    return "process" if run == "process" else "thread"
-
-
-def _check_secret(secret: object) -> frozenset[str]:
-    expected = "the names of parameters, such as ('password',)"
-    if not isinstance(secret, (tuple, list, set, frozenset)):
-        raise BadOption("secret", expected, secret)
-    names = frozenset(cast("Collection[object]", secret))
-    if not all(isinstance(name, str) for name in names):
-        raise BadOption("secret", expected, names)
-    return cast("frozenset[str]", names)
-
-
-def _check_encrypt(encrypt: object) -> bool:
-    if not isinstance(encrypt, bool):
-        raise BadOption("encrypt", "True or False", encrypt)
-    return encrypt
-
-
-def _check_length(option: str, length: object, least: timedelta) -> timedelta | None:
-    if length is None:
-        return None
-    if not isinstance(length, timedelta) or not least <= length <= timedelta(days=3650):
-        raise BadOption(option, f"a timedelta from {least} to ten years", length)
-    return length
