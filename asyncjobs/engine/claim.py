@@ -4,10 +4,14 @@ Claiming: one loop for all queues of a process.
 It is woken by whatever makes a job ready here or elsewhere, by a slot that becomes free, and at the latest
 by the safety poll. It reserves the free slots, asks for as many jobs, and starts what it gets. It stops
 when there is nothing left that it could see: "saw more than I got" means that others hold some of what
-was seen, and asks again at once, with more candidates for each slot.
+was seen, and asks again at once, with more candidates for each slot (`spread.py`).
 
 Where less was asked for than there are free slots (a queue's share is used up, or a suspect is running and
 must run alone), something may have been left behind: then the next slot that becomes free wakes the loop.
+
+Wakes from other processes are limited (`wake.py`). So while jobs keep coming, fewer than there are slots, it
+looks again by itself after each claim, soon, then less soon, until nothing has come for a while. Only whoever
+finds something does: a wake that all hear keeps one of them looking, not all.
 
 The bell is heard before the claim is sent: a wake that comes while the claim is on its way is not lost.
 Where claims take long to choose, they begin at the places of a survey (`cursor.py`).
@@ -28,6 +32,7 @@ from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.cursor import LATE, Cursor
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.runs import Runs
+from asyncjobs.engine.spread import Spread
 from asyncjobs.errors import Unavailable
 from asyncjobs.job import Claimed
 from asyncjobs.postgres.answers import Answers
@@ -36,9 +41,10 @@ from asyncjobs.postgres.ledger import Ledger
 
 log: logging.Logger = logging.getLogger("asyncjobs.claim")
 
-SPREAD = 4  # candidates for each slot, while others claim beside us
 AGAIN_AFTER = 0.003  # seconds, when others hold what was seen; doubled while they go on
 AGAIN_AT_LAST = 1.0  # seconds
+STREAM = 0.1  # seconds between two claims that brought something, where more is to be expected
+SOON = 0.005  # seconds to the next look there; doubled while nothing comes
 TELL_EVERY = 1.0  # seconds between two words to the others that we are full
 MOST_AT_ONCE = 200  # jobs
 
@@ -63,7 +69,11 @@ class Claimer:
         self._pause = AGAIN_AFTER
         self._said_full = 0.0
         self._cursor = Cursor()
+        self._spread = Spread()
         self._look_again_in: float | None = None  # seconds
+        self._brought_at = 0.0  # time.monotonic()
+        self._streams = False
+        self._soon = SOON
         self.is_open: bool = False
         self.answers: Answers = Answers()
         self.at_rest: asyncio.Event = asyncio.Event()
@@ -175,9 +185,23 @@ class Claimer:
             await self._bell.heard(self._pause)
             return True
         self._pause = AGAIN_AFTER
-        if len(jobs) == demand and slots.free <= 0:
-            self._tell_full()
-        return len(jobs) == demand
+        if len(jobs) == demand:
+            if slots.free <= 0:
+                self._tell_full()
+            return True
+        self._look_on(brought=bool(jobs))
+        return False
+
+    def _look_on(self, *, brought: bool) -> None:
+        """Look again soon, without being woken, where jobs come again and again."""
+        now = time.monotonic()
+        is_recent = now - self._brought_at < STREAM
+        self._streams = is_recent and (brought or self._streams)
+        self._soon = SOON if brought else self._soon * 2
+        if brought:
+            self._brought_at = now
+        if self._streams:
+            self._look_again_in = min(self._soon, self._look_again_in or self._soon)
 
     async def _take_no(self, failure: Unavailable) -> bool:
         """There was no answer; tells whether to look again, as nobody else would say when."""
@@ -207,9 +231,9 @@ class Claimer:
             self.queues, lambda: self._ledger.survey(self.queues, unknown, LATE)
         )
         ask = partial(self._ledger.claim, rooms, demand, unknown, suspects)
-        jobs, choice = await ask(1, cursor.stretches)
-        if choice.saw and not jobs:
-            jobs, choice = await ask(SPREAD, cursor.stretches)
+        jobs, choice = await ask(self._spread.of(demand), cursor.stretches)
+        while self._spread.learn(len(jobs), choice.saw, demand):
+            jobs, choice = await ask(self._spread.of(demand), cursor.stretches)
         cursor.claimed(choice, surveyed=surveyed)
         self._look_again_in = cursor.due_in
         return jobs, choice.saw

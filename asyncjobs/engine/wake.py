@@ -4,7 +4,8 @@ Waking: whatever makes a job ready says so, here and to the other processes.
 NOTIFY is a hint, never a duty: a commit that notifies holds a cluster-wide lock through its flush, so it
 is sent after the commit that it speaks of, in a statement of its own, at most twenty times a second. The
 limiter has a trailing edge: what comes in the pause is said at its end, and a NOTIFY that failed is said
-again. What is lost all the same, the safety poll finds.
+again. Where jobs come faster than that, whoever takes them looks again by itself (`claim.py`). What is lost
+all the same, the safety poll finds.
 """
 
 from __future__ import annotations

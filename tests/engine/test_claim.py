@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from asyncjobs import Jobs, current_job
+from asyncjobs.engine import claim as claim_module
 from asyncjobs.job import Claimed
 from asyncjobs.postgres.ledger import WHOLE, Ledger
 from asyncjobs.postgres.statements import Statements
@@ -322,3 +323,43 @@ async def test_the_next_suspect_waits_until_the_end_of_the_one_before_is_recorde
         await until_true(lambda: len(began) == 2)
 
     assert before == 1
+
+
+async def test_while_jobs_keep_coming_it_looks_again_without_being_woken(
+    jobs: Jobs, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longer of a stream's moments are drawn out, so that it does not end on a slow machine."""
+    monkeypatch.setattr(claim_module, "STREAM", 10.0)
+    ran: list[None] = []
+
+    @jobs.task(name="t")
+    async def one() -> None:
+        ran.append(None)
+
+    async with jobs.running():
+        for count in (1, 2):  # the second one so soon after the first makes a stream of them
+            await store(eyes, 1)
+            inside(jobs).ready(["default"])
+            await until_true(lambda count=count: len(ran) == count)
+        for count in (3, 4, 5):
+            await store(eyes, 1)
+            await until_true(lambda count=count: len(ran) == count)
+
+
+async def test_a_single_job_is_looked_for_once(
+    jobs: Jobs, eyes: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_module, "STREAM", 0.0)
+    ran: list[None] = []
+
+    @jobs.task(name="t")
+    async def one() -> None:
+        ran.append(None)
+
+    async with jobs.running():
+        await store(eyes, 1)
+        inside(jobs).ready(["default"])
+        await until_true(lambda: len(ran) == 1)
+        await inside(jobs)._claimer.at_rest.wait()
+
+        assert inside(jobs)._claimer._look_again_in is None
