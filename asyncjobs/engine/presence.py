@@ -167,10 +167,11 @@ class Presence:
     async def beat(self) -> None:
         """Ask once what is ours, and settle the differences."""
         self._is_doubtful = False
-        known, ours = self._runs.confirmed(), self._runs.accounted_for()
+        known = self._runs.confirmed()
         self._last_beat = time.monotonic()
         try:
-            rows = await self._ledger.beat()
+            with self._runs.noting_ends() as recorded:
+                rows = await self._ledger.beat()
         except NoAnswer as error:
             log.warning("no answer to the beat: %s", error)
             self.answers.failed(error)
@@ -180,8 +181,8 @@ class Presence:
         theirs = {row.id: row.fence for row in rows}
         for row in rows:
             if not self._runs.knows(row.id, row.fence):
-                if (row.id, row.fence) in ours:
-                    continue  # its end was recorded while we asked
+                if (row.id, row.fence) in recorded:
+                    continue  # the answer is older than its end
                 log.warning(
                     "job %s is ours in Postgres, but nobody runs it here; it goes back", row.id
                 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -61,6 +62,7 @@ class Runs:
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
+        self._notes: list[set[tuple[UUID, int]]] = []
         self._bodies: set[asyncio.Task[None]] = set()
         self._going_back: set[tuple[UUID, int]] = set()
         self._closing: Stop | None = None
@@ -245,6 +247,8 @@ class Runs:
     def forget(self, id: UUID, fence: int) -> Run | None:
         """The outcome of that run is recorded, or refused; a later run of the same job stays."""
         self._going_back.discard((id, fence))
+        for noted in self._notes:
+            noted.add((id, fence))
         return self._unrecorded.pop((id, fence), None)
 
     def close(self) -> None:
@@ -271,9 +275,16 @@ class Runs:
         """Give the fences of the runs whose bodies have not ended."""
         return {id: run.job.fence for id, run in self._live_by_id.items()}
 
-    def accounted_for(self) -> set[tuple[UUID, int]]:
-        """Give id and fence of what runs here, has just ended here, or is given back."""
-        return {*self.confirmed().items(), *self._unrecorded, *self._going_back}
+    @contextmanager
+    def noting_ends(self) -> Generator[set[tuple[UUID, int]]]:
+        """Note, by id and fence, what is recorded meanwhile, and so is known here no more."""
+        noted: set[tuple[UUID, int]] = set()
+        self._notes.append(noted)
+        try:
+            yield noted
+        finally:
+            # By identity: two empty ones are equal.
+            self._notes = [each for each in self._notes if each is not noted]
 
     def _tell_idle(self) -> None:
         if not self._live_by_id and not self._expected:

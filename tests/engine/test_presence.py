@@ -29,9 +29,16 @@ class Ears:
         self.heard.append(event)
 
 
-async def test_a_job_that_ends_while_the_beat_is_on_its_way_is_no_loss(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("ends_before_the_question", [True, False])
+@pytest.mark.parametrize("begins_before_the_beat", [True, False])
+async def test_a_job_that_ends_while_the_beat_is_on_its_way_is_no_loss_and_does_not_go_back(
+    jobs: Jobs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    begins_before_the_beat: bool,
+    ends_before_the_question: bool,
 ) -> None:
+    # An answer was true when it was read; where the link is slow, it is old when it comes.
     gate = asyncio.Event()
 
     @jobs.task
@@ -39,54 +46,35 @@ async def test_a_job_that_ends_while_the_beat_is_on_its_way_is_no_loss(
         await gate.wait()
 
     async with jobs.running():
-        assert jobs.executor is not None
-        executor, beats = jobs.executor, jobs.executor.vitals.beats
+        executor, beats = inside(jobs), inside(jobs).vitals.beats
         ask = beats._ledger.beat
-        await work.enqueue()
-        await until_true(lambda: executor.running)
 
-        async def asked_late() -> Any:
+        async def begin() -> None:
+            await work.enqueue()
+            await until_true(lambda: executor.running)
+
+        async def end() -> None:
             gate.set()
             await until_true(lambda: not executor.running)
             await executor.recorded()
-            return await ask()
 
-        monkeypatch.setattr(beats._ledger, "beat", asked_late)
+        async def asked_slowly() -> Any:
+            if not begins_before_the_beat:
+                await begin()
+            if ends_before_the_question:
+                await end()
+            rows = await ask()
+            assert bool(rows) is not ends_before_the_question
+            await end()
+            return rows
+
+        if begins_before_the_beat:
+            await begin()
+        monkeypatch.setattr(beats._ledger, "beat", asked_slowly)
         await beats.beat()
         monkeypatch.undo()
 
     assert "not ours any more" not in caplog.text
-
-
-async def test_a_job_whose_end_is_recorded_before_the_answer_to_the_beat_comes_does_not_go_back(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    # The answer was true when it was read; where the link is slow, it is old when it comes.
-    gate = asyncio.Event()
-
-    @jobs.task
-    async def work() -> None:
-        await gate.wait()
-
-    async with jobs.running():
-        assert jobs.executor is not None
-        executor, beats = jobs.executor, jobs.executor.vitals.beats
-        ask = beats._ledger.beat
-        await work.enqueue()
-        await until_true(lambda: executor.running)
-
-        async def answered_late() -> Any:
-            rows = await ask()
-            gate.set()
-            await until_true(lambda: not executor.running)
-            await executor.recorded()
-            assert rows
-            return rows
-
-        monkeypatch.setattr(beats._ledger, "beat", answered_late)
-        await beats.beat()
-        monkeypatch.undo()
-
     assert "nobody runs it here" not in caplog.text
 
 
