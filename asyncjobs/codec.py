@@ -12,7 +12,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import cached_property
 from typing import (
     Annotated,
@@ -91,16 +91,23 @@ class Codec:
         if not args and not kwargs and not self._parameters:
             return Dumped("{}", None)
         named = self._named(args, kwargs)
-        with noting() if self.secretive else nullcontext(()) as secrets:
-            try:
-                checked = self._arguments.validator.validate_python((named,))
-            except ValidationError as error:
-                raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
+        secrets: Collection[Any] = ()
+        if self.secretive:
+            with noting() as secrets:
+                checked = self._checked(named)
+        else:
+            checked = self._checked(named)
         try:
             arguments = self._storable(self._arguments, checked)[1:-1]
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise ArgumentsNotStorable(self._task, Scrub(secrets)(str(error))) from None
         return Dumped(arguments, self._mask(checked) if self.secretive else None)
+
+    def _checked(self, named: dict[str, Any]) -> tuple[dict[str, Any]]:
+        try:
+            return cast("tuple[dict[str, Any]]", self._arguments.validator.validate_python((named,)))
+        except ValidationError as error:
+            raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
 
     def load(self, text: str, scrub: Scrub | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn stored JSON into the arguments of a call; raises ArgumentsDoNotFit. `scrub` learns the secrets."""

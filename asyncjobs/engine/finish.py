@@ -19,7 +19,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from asyncjobs import events
@@ -42,7 +42,7 @@ AGAIN_AFTER = 0.05  # seconds, when a row was locked
 REDIAL_AFTER = 0.5  # seconds, when Postgres did not answer
 BY_LINK_AFTER = 20.0  # seconds in which the pool took nothing
 
-
+_AS_SAID = Recorded("recorded")
 _STATES = {state.value: state for state in JobState}
 
 
@@ -130,7 +130,7 @@ class Finisher:
         in_doubt, on_link, since = False, False, time.monotonic()
         while True:
             try:
-                answers = await self._ledger.finish(process, batch, on_link=on_link)
+                otherwise = await self._ledger.finish(process, batch, on_link=on_link)
             except Unavailable as error:
                 if isinstance(error, Refused) and error.blames_the_row:
                     await self._halve(process, batch, error)
@@ -144,7 +144,7 @@ class Finisher:
             else:
                 self.answers.came()
                 self._bell.still_acts()
-                self._take(process, batch, answers, in_doubt=in_doubt)
+                self._take(process, batch, otherwise, in_doubt=in_doubt)
                 return
 
     async def _halve(self, process: int, batch: Sequence[Settled], error: Refused) -> None:
@@ -166,13 +166,16 @@ class Finisher:
         await self._record(process, [settled._replace(outcome=failed)])
 
     def _take(
-        self, process: int, batch: Sequence[Settled], answers: Sequence[Recorded], *, in_doubt: bool
+        self,
+        process: int,
+        batch: Sequence[Settled],
+        otherwise: Mapping[tuple[UUID, int], Recorded],
+        *,
+        in_doubt: bool,
     ) -> None:
-        by_id = {answer.id: answer for answer in answers}
-        if any(answer.answer != "locked" for answer in answers):
-            self.behind_since = time.monotonic()
+        before = len(self._locked)
         for settled in batch:
-            answer = by_id[settled.id]
+            answer = otherwise.get((settled.id, settled.fence), _AS_SAID)
             if answer.answer == "locked":
                 self._locked.append((process, settled))
                 continue
@@ -187,6 +190,8 @@ class Finisher:
                 self._see_off(run, settled.outcome.state, settled)
             elif run is not None:
                 self._ears(events.Lost(settled.id, run.job.task, run.job.queue, run.job.attempt))
+        if len(self._locked) - before < len(batch):
+            self.behind_since = time.monotonic()
         self._runs.slot_freed()  # the claimer may wait for us to catch up
 
     def _see_off(self, run: Run | None, state: JobState, settled: Settled) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from array import array
 from uuid import UUID
 
 AT_ONCE = 1024
@@ -26,7 +27,7 @@ class Ids:
         self._epoch = now - passed()
         self._last = 0
         self._count = 0
-        self._random = memoryview(b"")
+        self._random = array("Q")
 
     def next(self) -> UUID:
         """Make one."""
@@ -43,9 +44,8 @@ class Ids:
     def _bits(self) -> int:
         """Take 64 random ones; the system is asked for those of a thousand ids at once."""
         if not self._random:
-            self._random = memoryview(os.urandom(8 * AT_ONCE))
-        taken, self._random = self._random[:8], self._random[8:]
-        return int.from_bytes(taken)
+            self._random = array("Q", os.urandom(8 * AT_ONCE))
+        return self._random.pop()
 
 
 def passed() -> int:

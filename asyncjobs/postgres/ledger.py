@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from asyncjobs.errors import JobNotFound
@@ -28,6 +28,8 @@ from asyncjobs.postgres.statements import Row, Statements, into_spill
 ENQUEUE_ANSWER_WITHIN = 5.0  # seconds; a resend follows, within the caller's patience
 RESEND_WITHIN = 8.0  # seconds for a whole resend, within the caller's patience
 ARGUMENTS_WITHIN = 5.0  # seconds; asked again within the run's patience
+
+T = TypeVar("T")
 
 Fetch = Callable[..., Awaitable[Sequence[Row]]]
 Mask = Callable[[str, str], str | None]
@@ -80,9 +82,8 @@ class Promoted(NamedTuple):
 class Recorded(NamedTuple):
     """What became of one outcome: 'recorded', 'locked' or 'lost'."""
 
-    id: UUID
     answer: str
-    state: str | None
+    state: str | None = None  # where it is now, if not where it was said to go
 
 
 class Beat(NamedTuple):
@@ -344,21 +345,35 @@ class Ledger(Enqueues):
 
     async def finish(
         self, process: int, batch: Sequence[Settled], *, on_link: bool = False
-    ) -> list[Recorded]:
-        """Record how runs ended, in one commit; on the link where the pool does not work."""
+    ) -> dict[tuple[UUID, int], Recorded]:
+        """
+        Record how runs ended, in one commit; on the link where the pool does not work.
+
+        Gives, by id and fence, what came of those that were not recorded as was said.
+        """
         fetch: Fetch = self._link.fetch if on_link else self._database.fetch
         outcomes = [settled.outcome for settled in batch]
         rows = await self._archiving(
             fetch, "finish", process,
             [settled.id for settled in batch],
-            [settled.fence for settled in batch],
-            [outcome.state for outcome in outcomes],
+            _alike([settled.fence for settled in batch]),
+            _alike([outcome.state for outcome in outcomes]),
             [settled.ran for settled in batch],
-            [outcome.result for outcome in outcomes],
-            [settled.keep_days for settled in batch],
-            [_more(outcome) for outcome in outcomes],
+            _if_any([outcome.result for outcome in outcomes]),
+            _alike([settled.keep_days for settled in batch]),
+            _if_any([_more(outcome) for outcome in outcomes]),
         )  # fmt: skip
-        return [Recorded(row["id"], row["answer"], row["state"]) for row in rows]
+        otherwise = {
+            (row["id"], row["fence"]): Recorded("recorded", row["state"])
+            for row in rows
+            if row["state"]
+        }
+        if len(otherwise) < len(rows):
+            left = [(row["id"], row["fence"]) for row in rows if not row["state"]]
+            ids, fences = zip(*left, strict=True)
+            for row in await fetch(self._say["unrecorded"], process, ids, fences):
+                otherwise[row["id"], row["fence"]] = Recorded(row["answer"])
+        return otherwise
 
     async def progress(
         self, process: int, reports: Sequence[tuple[UUID, int, float, str]]
@@ -396,10 +411,27 @@ def _one_or_many(requests: Sequence[Request]) -> tuple[str, tuple[Any, ...]]:
 
 
 def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:
-    return tuple(
-        list(column)
-        for column in zip(*(_in_sql_order(request) for request in requests), strict=True)
+    """Give what `_in_sql_order` does of each, by column; what is alike in all of them is said once."""
+    return (
+        [request.id.hex for request in requests],
+        _alike([request.task for request in requests]),
+        _alike([request.queue for request in requests]),
+        _alike([request.priority for request in requests]),
+        _if_any([request.run_at and request.run_at.isoformat() for request in requests]),
+        _alike([request.delay for request in requests]),
+        [request.arguments for request in requests],
+        _if_any([request.extra for request in requests]),
     )
+
+
+def _alike(column: list[T]) -> list[T]:
+    """One value, where all are that."""
+    return column[:1] if column.count(column[0]) == len(column) else column
+
+
+def _if_any(column: list[T | None]) -> list[T | None]:
+    """No value, where all are null."""
+    return [] if column.count(None) == len(column) else column
 
 
 def _in_sql_order(request: Request) -> tuple[Any, ...]:

@@ -184,6 +184,7 @@ async def test_jobs_are_claimed_only_while_the_link_holds_its_lock(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'asyncjobs link'"
             " and datname = current_database()"
         )
+        await until_true(lambda: not link.is_up or link.generation > before)
         await work.enqueue()
         await asyncio.wait_for(ran.wait(), 20)
         assert link.generation == before + 1

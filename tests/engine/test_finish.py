@@ -11,7 +11,7 @@ import asyncpg
 from asyncjobs import Jobs, JobState, exponential
 from asyncjobs.events import Event, Finished, Lost
 from asyncjobs.job import Outcome, Settled
-from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.ledger import Ledger, Recorded
 from tests.moments import until, until_state, until_true
 
 ME = 77
@@ -57,22 +57,21 @@ async def test_a_late_finish_of_an_earlier_run_by_the_same_process_is_refused(
         ME,
     )
 
-    [late] = await ledger.finish(ME, [Settled(id, 1, DONE, 0.1, 1)])
-    [own] = await ledger.finish(ME, [Settled(id, 3, DONE, 0.1, 1)])
+    # In one batch too, each is told for itself.
+    batch = [Settled(id, 1, DONE, 0.1, 1), Settled(id, 3, DONE, 0.1, 1)]
 
-    assert late.answer == "lost"
-    assert own.answer == "recorded"
+    assert await ledger.finish(ME, batch[:1]) == {(id, 1): Recorded("lost")}
+    assert await ledger.finish(ME, batch) == {(id, 1): Recorded("lost")}
+    assert await eyes.fetchval("select fence from asyncjobs.finished where id = $1", id) == 3
 
 
 async def test_a_finish_sent_twice_is_recorded_once_and_told_so(
     ledger: Ledger, eyes: asyncpg.Connection
 ) -> None:
     id = await running_row(eyes, ME)
-    answers = [
-        (await ledger.finish(ME, [Settled(id, 1, DONE, 0.1, 1)]))[0].answer for _ in range(2)
-    ]
+    answers = [await ledger.finish(ME, [Settled(id, 1, DONE, 0.1, 1)]) for _ in range(2)]
 
-    assert answers == ["recorded", "recorded"]
+    assert answers == [{}, {(id, 1): Recorded("recorded")}]
     assert await eyes.fetchval("select count(*) from asyncjobs.finished where id = $1", id) == 1
 
 
@@ -83,9 +82,10 @@ async def test_a_row_that_somebody_holds_is_answered_locked_and_holds_nobody_up(
     async with eyes.transaction():
         await eyes.execute("select from asyncjobs.job where id = $1 for update", held)
         batch = [Settled(id, 1, DONE, 0.1, 1) for id in (held, free)]
-        answers = {row.id: row.answer for row in await ledger.finish(ME, batch)}
+        answers = await ledger.finish(ME, batch)
 
-    assert answers == {held: "locked", free: "recorded"}
+    assert answers == {(held, 1): Recorded("locked")}
+    assert await eyes.fetchval("select id from asyncjobs.finished") == free
 
 
 async def test_a_job_that_was_locked_is_recorded_when_it_is_let_go(
@@ -187,9 +187,9 @@ async def test_a_job_that_somebody_asked_to_cancel_does_not_go_back_to_wait(
     id = await running_row(eyes, ME)
     await eyes.execute("update asyncjobs.job set cancel_asked_at = now() where id = $1", id)
 
-    [recorded] = await ledger.finish(ME, [Settled(id, 1, BACK, 0.1, 1)])
+    answers = await ledger.finish(ME, [Settled(id, 1, BACK, 0.1, 1)])
 
-    assert (recorded.answer, recorded.state) == ("recorded", "cancelled")
+    assert answers == {(id, 1): Recorded("recorded", "cancelled")}
 
 
 async def test_a_run_that_is_not_ours_any_more_is_told_as_lost(
@@ -267,7 +267,7 @@ async def test_the_fence_goes_on_through_the_archive_and_back(
         ME,
     )
 
-    [late] = await ledger.finish(ME, [Settled(id, 5, DONE, 0.1, 1)])
+    late = await ledger.finish(ME, [Settled(id, 5, DONE, 0.1, 1)])
 
     assert await eyes.fetchval("select fence from asyncjobs.job") == 7
-    assert late.answer == "lost"
+    assert late == {(id, 5): Recorded("lost")}

@@ -80,8 +80,10 @@ HOT = [
     Hot("claim", f"'{{default}}', '{{{FEW}}}', {FEW}, 3, '{{}}', {FEW}, 1, 2, {NOW_ON}", {"job_ready", "job_pkey"}),
     Hot("claim", f"'{{nothing,seldom}}', '{{{FEW},{FEW}}}', {FEW}, 3, '{{}}', {FEW}, 4, 2, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}'", {"job_ready", "job_pkey"}),
     Hot("survey", "'{default,mail,seldom,nothing}', '{}', 2", {"job_ready"}),
-    Hot("finish", f"{ENDS}, {each(7)}, {each('null')}", {"job_pkey", "archive_id"}),
-    Hot("finish", f"{ENDS}, {each(0)}, {each('null')}", {"job_pkey", "archive_id"}),
+    Hot("finish", f"{ENDS}, {each(7)}, {each('null')}", {"job_pkey"}),
+    Hot("finish", f"{ENDS}, {each(0)}, {each('null')}", {"job_pkey"}),
+    Hot("finish", f"{ME}, '{{{ids(4)}}}', '{{1}}', '{{succeeded}}', {each(0.1)}, '{{}}', '{{7}}', '{{}}'", {"job_pkey"}),
+    Hot("unrecorded", f"{ME}, '{{{ids(4)}}}', {each(1)}", {"job_pkey", "archive_id"}),
     Hot("progress", f"{ME}, '{{{ids(4)}}}', {each(1)}, {each(0.5)}, {each('half')}", {"job_pkey"}),
     Hot("promote", f"{FEW}, null", {"job_scheduled", "job_pkey"}),
     Hot("promote", f"{FEW}, '2000-01-01 00:00:00+00'", {"job_scheduled", "job_pkey"}),
@@ -194,8 +196,8 @@ BACK = r'"{\"delay\": 1, \"story\": \"failed\", \"counts\": true}"'
 PLACE = "'{default}', '{0}', array[(now() - interval '1000 s')::text], '{00000000-0000-0000-0000-000000000000}', '{32767}'"
 AMONG_THE_DEAD = [
     Hot("claim", f"'{{default}}', '{{{FEW}}}', {FEW}, 3, '{{}}', {FEW}, 1, 2, {PLACE}", {"job_ready", "job_pkey"}),
-    *(hot for hot in HOT if hot.name in ("finish", "progress", "rescue", "arguments", "ending", "snapshot")),
-    Hot("finish", ENDS.replace("succeeded", "ready") + f", {each(7)}, {each(BACK)}", {"job_pkey", "archive_id"}),
+    *(hot for hot in HOT if hot.name in ("finish", "unrecorded", "progress", "rescue", "arguments", "ending", "snapshot")),
+    Hot("finish", ENDS.replace("succeeded", "ready") + f", {each(7)}, {each(BACK)}", {"job_pkey"}),
     Hot("cancel", f"'{ids(4, 1)}', 7, null", {"job_pkey"}),
     Hot("delete", f"'{ids(4, 1)}'", {"job_pkey", "archive_id"}),
     Hot("promote", f"{FEW}, (now() - interval '1000 s')::text", {"job_scheduled", "job_pkey"}),

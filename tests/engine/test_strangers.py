@@ -43,7 +43,7 @@ async def promotes(ledger: Ledger, eyes: asyncpg.Connection, ids: list[UUID]) ->
 
 async def finishes(ledger: Ledger, eyes: asyncpg.Connection, ids: list[UUID]) -> int:
     answers = await ledger.finish(ME, [Settled(id, 1, DONE, 0.1, 0) for id in ids])
-    return sum(answer.answer == "recorded" for answer in answers)
+    return len(ids) - len(answers)
 
 
 async def reports(ledger: Ledger, eyes: asyncpg.Connection, ids: list[UUID]) -> int:

@@ -2,7 +2,8 @@
 -- transaction, by forget_recorded.sql.
 insert into asyncjobs.job (id, task, queue, priority, state, run_at, promise, arguments, extra)
 select
-  wanted.id::uuid, wanted.task, wanted.queue, wanted.priority,
+  wanted.id::uuid, coalesce(wanted.task, ($2::text[])[1]), coalesce(wanted.queue, ($3::text[])[1]),
+  coalesce(wanted.priority, ($4::smallint[])[1]),
   case when due.at > statement_timestamp() then 'scheduled' else 'ready' end,
   due.at, due.at, wanted.arguments::jsonb, wanted.extra::jsonb
 from unnest(
@@ -10,7 +11,10 @@ from unnest(
   $8::text[]
 ) as wanted (id, task, queue, priority, run_at, delay, arguments, extra)
 cross join lateral (
-  select coalesce(wanted.run_at::timestamptz, statement_timestamp() + wanted.delay * interval '1 second') as at
+  select coalesce(
+    wanted.run_at::timestamptz,
+    statement_timestamp() + coalesce(wanted.delay, ($6::double precision[])[1]) * interval '1 second'
+  ) as at
 ) as due
 on conflict (id) do nothing
 returning id::text, state, date_part('epoch', run_at - statement_timestamp()) as due_in, fence

@@ -26,7 +26,8 @@ stored as (
   insert into asyncjobs.job
     (id, task, queue, priority, state, run_at, promise, arguments, extra, attempt, fence, claimed_by, claimed_at)
   select
-    wanted.id::uuid, wanted.task, wanted.queue, wanted.priority,
+    wanted.id::uuid, coalesce(wanted.task, ($2::text[])[1]), coalesce(wanted.queue, ($3::text[])[1]),
+    coalesce(wanted.priority, ($4::smallint[])[1]),
     case when due.at > statement_timestamp() then 'scheduled' when start.now then 'running' else 'ready' end,
     due.at, due.at, wanted.arguments::jsonb, wanted.extra::jsonb,
     case when start.now then 1 else 0 end,
@@ -39,7 +40,10 @@ stored as (
   ) as wanted (id, task, queue, priority, run_at, delay, arguments, extra, wish)
   cross join opening
   cross join lateral (
-    select coalesce(wanted.run_at::timestamptz, statement_timestamp() + wanted.delay * interval '1 second') as at
+    select coalesce(
+      wanted.run_at::timestamptz,
+      statement_timestamp() + coalesce(wanted.delay, ($6::double precision[])[1]) * interval '1 second'
+    ) as at
   ) as due
   cross join lateral (
     select wanted.wish and opening.is_open and due.at <= statement_timestamp() as now
