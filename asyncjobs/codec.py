@@ -105,7 +105,9 @@ class Codec:
 
     def _checked(self, named: dict[str, Any]) -> tuple[dict[str, Any]]:
         try:
-            return cast("tuple[dict[str, Any]]", self._arguments.validator.validate_python((named,)))
+            return cast(
+                "tuple[dict[str, Any]]", self._arguments.validator.validate_python((named,))
+            )
         except ValidationError as error:
             raise ArgumentsDoNotFit(self._task, told(error, 1, self.secretive)) from None
 

@@ -277,7 +277,7 @@ class Ledger(Enqueues):
         `rooms`: how many of each queue. `suspects`: from so many crashes on, no more than so many.
         `spread`: candidates for each free slot. `stretches`: where to look, if not everywhere.
         """
-        rows = await self._link.claim(
+        rows: Sequence[Any] = await self._link.claim(
             self._say["claim"],
             list(rooms), list(rooms.values()), demand, self._link.process_id, unknown, suspects[1], spread,
             suspects[0], *stretches,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -337,14 +338,17 @@ async def test_while_jobs_keep_coming_it_looks_again_without_being_woken(
     async def one() -> None:
         ran.append(None)
 
+    def has_run(count: int) -> bool:
+        return len(ran) == count
+
     async with jobs.running():
         for count in (1, 2):  # the second one so soon after the first makes a stream of them
             await store(eyes, 1)
             inside(jobs).ready(["default"])
-            await until_true(lambda count=count: len(ran) == count)
+            await until_true(partial(has_run, count))
         for count in (3, 4, 5):
             await store(eyes, 1)
-            await until_true(lambda count=count: len(ran) == count)
+            await until_true(partial(has_run, count))
 
 
 async def test_a_single_job_is_looked_for_once(

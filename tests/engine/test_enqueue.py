@@ -245,10 +245,10 @@ async def test_a_direct_start_waits_for_a_burial_and_is_then_born_ready(
 
             await until(waits)
             await eyes.execute("update asyncjobs.process set ended_at = now() where id = $1", me)
-        waits = await sent
+        otherwise = await sent
         state = await eyes.fetchval("select state from asyncjobs.job where id = $1", one.id)
 
-    assert (waits, state) == ([], "ready")
+    assert (otherwise, state) == ([], "ready")
 
 
 async def test_an_old_transactions_job_is_promised_from_its_own_statement_on(
