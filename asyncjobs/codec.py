@@ -54,6 +54,9 @@ class Dumped(NamedTuple):
     shown: str | None
 
 
+_NOTHING = Dumped("{}", None)
+
+
 class Codec:
     """How the arguments and the result of one function travel; `secret`: parameters that are, beside those that say so."""
 
@@ -88,8 +91,8 @@ class Codec:
 
         Raises ArgumentsDoNotFit, ArgumentsNotStorable.
         """
-        if not args and not kwargs and not self._parameters:
-            return Dumped("{}", None)
+        if not args and not kwargs and self._may_be_empty:
+            return _NOTHING
         named = self._named(args, kwargs)
         secrets: Collection[Any] = ()
         if self.secretive:
@@ -151,7 +154,7 @@ class Codec:
 
     @cached_property
     def _may_be_empty(self) -> bool:
-        """Whether nothing is to be read, or learnt, where nothing was given."""
+        """Whether nothing is to be checked, read or learnt where nothing is given."""
         if not self._parameters:
             return True
         needs = any(p.default is p.empty and p.kind not in _VARIABLE for p in self._parameters)

@@ -45,10 +45,11 @@ class _Transaction:
 
     def watch(self, connection: Any) -> None:
         def on_query(query: Any) -> None:
-            words = query.query.lower().rstrip("; \n").split()
-            if words and self._hear(words, failed=query.exception is not None):
-                connection.remove_query_logger(on_query)
-                self._over()
+            if query.query.lstrip()[:9].lower().startswith(_SPEAK_OF_TRANSACTIONS):
+                words = query.query.lower().rstrip("; \n").split()
+                if self._hear(words, failed=query.exception is not None):
+                    connection.remove_query_logger(on_query)
+                    self._over()
 
         connection.add_query_logger(on_query)
 
@@ -69,4 +70,5 @@ class _Transaction:
         )
 
 
+_SPEAK_OF_TRANSACTIONS = ("savepoint", "rollback", "commit", "end", "prepare", "abort")
 _ENDS = (["prepare", "transaction"],)

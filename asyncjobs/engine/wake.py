@@ -68,14 +68,10 @@ class Waker:
     def ready(self, queues: Mapping[str, int], *, everywhere: bool = False) -> None:
         """So many jobs of these queues became ready; others are told unless we will surely take them."""
         self.local.ready(queues)
-        elsewhere = {
-            queue
-            for queue, jobs in queues.items()
-            if everywhere or not self.local.serves(queue, jobs)
-        }
-        if elsewhere:
-            self._ready |= elsewhere
-            self._ring()
+        for queue, jobs in queues.items():
+            if queue not in self._ready and (everywhere or not self.local.serves(queue, jobs)):
+                self._ready.add(queue)
+                self._ring()
 
     def due(self, seconds: float) -> None:
         """A job was stored that is due in so many seconds."""

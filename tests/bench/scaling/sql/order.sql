@@ -1,0 +1,1 @@
+insert into customer_order (note) values ('what the app is about')

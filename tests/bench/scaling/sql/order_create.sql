@@ -1,0 +1,1 @@
+create table if not exists customer_order (id bigint generated always as identity primary key, note text)
