@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, get_args, overload
 from uuid import UUID
 
@@ -445,7 +443,9 @@ Allow = Callable[[Any], Any]
 
 
 def _version() -> str:
+    from importlib import metadata  # a tenth of our time to import, and only who connects needs it
+
     try:
-        return version_of("asyncjobs-pg")
-    except PackageNotFoundError:
+        return metadata.version("asyncjobs-pg")
+    except metadata.PackageNotFoundError:
         return "0"

@@ -162,6 +162,6 @@ print(json.dumps([theirs - began, time.perf_counter() - theirs]))
 
 
 def test_importing_it_adds_little_to_what_it_stands_on() -> None:
-    best = min(ours / theirs for theirs, ours in (in_a_fresh_python(TAKES_TIME) for _ in range(5)))
+    best = min(ours / theirs for theirs, ours in (in_a_fresh_python(TAKES_TIME) for _ in range(9)))
 
     assert best < 0.8
