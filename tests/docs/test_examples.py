@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 from asyncjobs import Jobs
 from tests.docs.pages import PAGES, Block, Program, programs_of
 from tests.moments import until
+from tests.postgres import Administrator
 
 PROGRAMS = [program for page in PAGES for program in programs_of(page)]
 UNFINISHED = "select count(*) from asyncjobs.job where state in ('ready', 'running')"
@@ -47,6 +48,24 @@ def home(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
             del sys.modules[name]
 
 
+@pytest.fixture
+def shards(
+    program: Program,
+    database: str,
+    administrator: Administrator,
+    template: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """Two databases, for a program that asks for several."""
+    if not any("SHARD_URLS" in block.text for block in program.blocks):
+        yield
+        return
+    with administrator.database(template) as second:
+        monkeypatch.setenv("SHARD_URLS", f"{database} {second}")
+        yield
+
+
+@pytest.mark.usefixtures("shards")
 @pytest.mark.parametrize("program", PROGRAMS, ids=[program.name for program in PROGRAMS])
 async def test_an_example_does_what_it_says(program: Program, home: Path, database: str) -> None:
     reader = Reader(home)

@@ -112,3 +112,20 @@ async def test_many_that_are_due_together_all_run(jobs: Jobs) -> None:
             return ran == 1200
 
         await until(all_ran)
+
+
+async def test_what_a_crash_may_take_back_is_not_flushed_for(eyes: asyncpg.Connection) -> None:
+    id = await eyes.fetchval(
+        "insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments, fence, claimed_by)"
+        " values (gen_random_uuid(), 't', 'default', 'running', now(), now(), '{}', 1, 1) returning id"
+    )
+    calls = {
+        "promote": (50, None),
+        "progress": (1, [id], [1], [0.5], ["half"]),
+        "notify": ("nobody", "{}"),
+    }
+    for name, arguments in calls.items():
+        async with eyes.transaction():
+            await eyes.execute("set local synchronous_commit = on")
+            await eyes.fetch(STATEMENTS[name], *arguments)
+            assert await eyes.fetchval("show synchronous_commit") == "off", name

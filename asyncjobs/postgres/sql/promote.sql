@@ -6,6 +6,8 @@
 -- answer also tells how many seconds it `walked`, and from which moment on the next may begin ($2; null: from
 -- the beginning): where this one came to, and no later than two seconds ago, as whoever stores a job that is due by
 -- now may not have committed yet.
+-- It does not wait for its flush. After a crash of the server these are scheduled again, and due; and a claim,
+-- which does wait, brings what came before it to the disk.
 -- Walks job_scheduled (run_at), from $2 on.
 with due as materialized (
   select job.id, job.run_at
@@ -52,3 +54,4 @@ from (
     date_part('epoch', clock_timestamp() - statement_timestamp()) as walked
   from due
 ) as taken
+cross join set_config('synchronous_commit', 'off', true)

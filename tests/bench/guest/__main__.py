@@ -6,16 +6,18 @@ import argparse
 import asyncio
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from asyncjobs import embedded
 from tests.bench.__main__ import SETTINGS, database
 from tests.bench.contestant import connections
+from tests.bench.environments import NotHereError, chosen, peers, python_of
 from tests.bench.guest import report
 from tests.bench.guest.guest import GUESTS
 from tests.bench.guest.idle import SQL, idle
+from tests.bench.guest.peer import HOST
 from tests.bench.guest.stay import PYTHONS, keep, stay
 from tests.bench.guest.work import KINDS, MIX
 
@@ -31,9 +33,12 @@ class Sizes:
     idle: float = 60.0  # seconds
     noops: int = 200_000
     others: int = 50_000
+    of_peers: int = 60_000  # at most, as they take longer
 
 
-QUICK = Sizes(alone=3.0, beside=5.0, repeat=1, idle=15.0, noops=100_000, others=20_000)
+QUICK = Sizes(
+    alone=3.0, beside=5.0, repeat=1, idle=15.0, noops=100_000, others=20_000, of_peers=40_000
+)
 
 
 def options() -> argparse.Namespace:
@@ -41,6 +46,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter, and each but once")
     parser.add_argument("--repeat", type=int, metavar="N")
     parser.add_argument("--guest", action="append", choices=list(GUESTS), help="ours")
+    parser.add_argument(
+        "--peers",
+        default="none",
+        metavar="NAMES",
+        help="none (default), all that have their jobs in Postgres, or names with commas between",
+    )
     parser.add_argument("--load", action="append", choices=[*KINDS, MIX, "idle"], help="all")
     parser.add_argument(
         "--python", action="append", default=[], metavar="GUEST=PATH", help="its Python"
@@ -56,13 +67,12 @@ def main() -> None:
     PYTHONS.update(pair.split("=", 1) for pair in said.python)
     sizes = QUICK if said.quick else Sizes()
     loads = said.load or [*KINDS, MIX, "idle"]
+    guests = [*(said.guest or ["ours"]), *of_peers(said.peers, said.json.parent / "bench-peers")]
     loop = "uvloop" if said.uvloop else "asyncio"
     home = embedded.default_home().parent / "bench"
     with embedded.start(home, settings=SETTINGS) as server:
         found = asyncio.run(
-            measured(
-                server, sizes, said.repeat or sizes.repeat, said.guest or ["ours"], loads, loop
-            )
+            measured(server, sizes, said.repeat or sizes.repeat, guests, loads, loop)
         )
     said.json.parent.mkdir(parents=True, exist_ok=True)
     said.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -71,6 +81,22 @@ def main() -> None:
     if found["idle"]:
         show(report.idle_table(found["idle"]))
     show(f"\nAll samples are in {said.json}.")
+
+
+def of_peers(said: str, where: Path) -> list[str]:
+    """Make the environments of those that are wanted; gives who could be had."""
+    found = []
+    for peer in chosen(said, peers()):
+        if peer.server != "postgres":
+            continue
+        try:
+            whole = replace(peer, requires=(*peer.requires, *HOST))
+            PYTHONS[peer.name] = str(python_of(whole, where))
+        except NotHereError as error:
+            show(f"{peer.name}: skipped, {error}")
+        else:
+            found.append(peer.name)
+    return found
 
 
 async def measured(
@@ -95,7 +121,7 @@ async def measured(
             for load in samples[guests[0]]:
                 for guest in guests:
                     told(f"{number + 1}/{repeat} {load}: {guest}")
-                    count = sizes.noops if load == "noop" else sizes.others
+                    count = jobs_for(guest, load, sizes)
                     windows = (sizes.alone, sizes.beside)
                     samples[guest][load].append(
                         await stay(guest, dsn, loop, load, count, sizes.rate, windows)
@@ -113,6 +139,14 @@ async def measured(
         "idle": idles,
         "samples": samples,
     }
+
+
+def jobs_for(guest: str, load: str, sizes: Sizes) -> int:
+    """Tell how many jobs last for the whole of a stay."""
+    peer = peers().get(guest)
+    if peer is not None:
+        return max(sizes.of_peers // 2, int(sizes.of_peers * peer.share))
+    return sizes.noops if load == "noop" else sizes.others
 
 
 def told(words: str) -> None:

@@ -46,7 +46,10 @@ class Guest(Protocol):
 
 
 def find(name: str, dsn: str) -> Guest:
-    """Make one by its name; raises ImportError where it is not installed."""
+    """Make one by its name, or by that of a peer; raises ImportError where it is not installed."""
+    if name not in GUESTS:
+        peer: Guest = import_module("tests.bench.guest.peer").Peer(name, dsn)
+        return peer
     module, _, kind = GUESTS[name].partition(":")
     guest: Guest = getattr(import_module(module), kind)(dsn)
     return guest

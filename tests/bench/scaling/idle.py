@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from tests.bench.contestant import ask, connections
+from tests.bench.contestant import connections
 from tests.bench.scaling.growth import Place
-from tests.bench.scaling.load import SAY, Postmaster, workers
+from tests.bench.scaling.load import SAY, Postmaster, store, workers
 
 SETTLED = 15.0  # seconds after which whoever has just come is quiet
 
@@ -26,6 +26,7 @@ class Idle:
 
 async def run(place: Place, processes: int, seconds: float, notifies: int) -> Idle:
     """Let so many processes be there, for so long."""
+    await store(place.dsn, 0)  # the tables alone
     server = Postmaster(place.data)
     before = server.memory()
     async with workers([(place.dsn, 10, 0)] * processes), connections(place.dsn, 1) as [looking]:
@@ -40,5 +41,4 @@ async def run(place: Place, processes: int, seconds: float, notifies: int) -> Id
             await looking.fetchval(SAY["tell_nothing"])
             await asyncio.sleep(0.02)
         notified = (server.cpu() - begun - spent / seconds * notifies * 0.02) / notifies
-    await ask(place.dsn, SAY["stands"])
     return Idle(processes, held, memory, spent / seconds, more / seconds, max(0.0, notified))
