@@ -18,7 +18,7 @@ class Places:
     """Where functions run that do not run on the loop; the pool is made, and imported, for the first that wants it."""
 
     def __init__(self, slots: int) -> None:
-        self.threads = anyio.CapacityLimiter(slots)
+        self.threads: anyio.CapacityLimiter = anyio.CapacityLimiter(slots)
         self._processes: ProcessPool | None = None
 
     @property
