@@ -96,11 +96,12 @@ class Silence:
     """The loop has not turned since it was asked to: for how long, and who was seen."""
 
     def __init__(self, asked: Moment) -> None:
-        self.asked = self.looked = asked
+        self.asked: Moment = asked
+        self.looked: Moment = asked
         self.answered_at: float | None = None
-        self.seconds = 0.0
-        self.was_told = False
-        self.last = Sight.of_nobody()
+        self.seconds: float = 0.0
+        self.was_told: bool = False
+        self.last: Sight = Sight.of_nobody()
         self._seen: dict[object, float] = {}
         self._sights: dict[object, Sight] = {}
 
