@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from asyncjobs.errors import JobNotFound
+from asyncjobs.errors import JobNotFound, Unavailable
 from asyncjobs.job import (
     Claimed,
     JobState,
@@ -19,17 +19,16 @@ from asyncjobs.job import (
     Stored,
     read_history,
 )
+from asyncjobs.postgres import columns
 from asyncjobs.postgres.bond import Bond
 from asyncjobs.postgres.callers import answer_in_callers
 from asyncjobs.postgres.database import Database
-from asyncjobs.postgres.failures import Refused
+from asyncjobs.postgres.failures import InDoubt, Refused
 from asyncjobs.postgres.statements import Row, Statements, into_spill
 
 ENQUEUE_ANSWER_WITHIN = 5.0  # seconds; a resend follows, within the caller's patience
 RESEND_WITHIN = 8.0  # seconds for a whole resend, within the caller's patience
 ARGUMENTS_WITHIN = 5.0  # seconds; asked again within the run's patience
-
-T = TypeVar("T")
 
 Fetch = Callable[..., Awaitable[Sequence[Row]]]
 Mask = Callable[[str, str], str | None]
@@ -183,7 +182,7 @@ class Enqueues:
         return _stored(
             await self._database.fetch(
                 sql,
-                *_columns(requests),
+                *columns.of_many(requests),
                 wishes,
                 *process,
                 served,
@@ -195,7 +194,7 @@ class Enqueues:
     async def enqueue_again(self, requests: Sequence[Request]) -> list[Stored]:
         """Store jobs of which we do not know whether they are stored: afterwards each is, once."""
         async with self._database.transaction(RESEND_WITHIN) as transaction:
-            rows = await transaction.say(self._say["enqueue_again"], *_columns(requests))
+            rows = await transaction.say(self._say["enqueue_again"], *columns.of_many(requests))
             await transaction.say(self._say["forget_recorded"], [row["id"] for row in rows])
         return _stored(rows)
 
@@ -356,24 +355,37 @@ class Ledger(Enqueues):
         rows = await self._archiving(
             fetch, "finish", process,
             [settled.id for settled in batch],
-            _alike([settled.fence for settled in batch]),
-            _alike([outcome.state for outcome in outcomes]),
+            columns.alike([settled.fence for settled in batch]),
+            columns.alike([outcome.state for outcome in outcomes]),
             [settled.ran for settled in batch],
-            _if_any([outcome.result for outcome in outcomes]),
-            _alike([settled.keep_days for settled in batch]),
-            _if_any([_more(outcome) for outcome in outcomes]),
+            columns.if_any([outcome.result for outcome in outcomes]),
+            columns.alike([settled.keep_days for settled in batch]),
+            columns.if_any([_more(outcome) for outcome in outcomes]),
         )  # fmt: skip
         otherwise = {
             (row["id"], row["fence"]): Recorded("recorded", row["state"])
             for row in rows
             if row["state"]
         }
-        if len(otherwise) < len(rows):
-            left = [(row["id"], row["fence"]) for row in rows if not row["state"]]
-            ids, fences = zip(*left, strict=True)
-            for row in await fetch(self._say["unrecorded"], process, ids, fences):
-                otherwise[row["id"], row["fence"]] = Recorded(row["answer"])
+        if left := [(row["id"], row["fence"]) for row in rows if not row["state"]]:
+            otherwise |= await self._unrecorded(fetch, process, left)
         return otherwise
+
+    async def _unrecorded(
+        self, fetch: Fetch, process: int, left: Sequence[tuple[UUID, int]]
+    ) -> dict[tuple[UUID, int], Recorded]:
+        """
+        Ask why these ends (id and fence) were not recorded.
+
+        Raises InDoubt where that cannot be told, whatever the reason: the others of their batch are recorded by now, and
+        whoever sends it again must not take what went back to wait for lost.
+        """
+        ids, fences = zip(*left, strict=True)
+        try:
+            rows = await fetch(self._say["unrecorded"], process, ids, fences)
+        except Unavailable as error:
+            raise InDoubt(error.wanted, error.reason) from error
+        return {(row["id"], row["fence"]): Recorded(row["answer"]) for row in rows}
 
     async def progress(
         self, process: int, reports: Sequence[tuple[UUID, int, float, str]]
@@ -406,40 +418,8 @@ class Ledger(Enqueues):
 def _one_or_many(requests: Sequence[Request]) -> tuple[str, tuple[Any, ...]]:
     """Say by which statement they are stored, and its arguments."""
     if len(requests) == 1:
-        return "enqueue_one", _in_sql_order(requests[0])
-    return "enqueue", _columns(requests)
-
-
-def _columns(requests: Sequence[Request]) -> tuple[list[Any], ...]:
-    """Give what `_in_sql_order` does of each, by column; what is alike in all of them is said once."""
-    return (
-        [request.id.hex for request in requests],
-        _alike([request.task for request in requests]),
-        _alike([request.queue for request in requests]),
-        _alike([request.priority for request in requests]),
-        _if_any([request.run_at and request.run_at.isoformat() for request in requests]),
-        _alike([request.delay for request in requests]),
-        [request.arguments for request in requests],
-        _if_any([request.extra for request in requests]),
-    )
-
-
-def _alike(column: list[T]) -> list[T]:
-    """One value, where all are that."""
-    return column[:1] if column.count(column[0]) == len(column) else column
-
-
-def _if_any(column: list[T | None]) -> list[T | None]:
-    """No value, where all are null."""
-    return [] if column.count(None) == len(column) else column
-
-
-def _in_sql_order(request: Request) -> tuple[Any, ...]:
-    return (
-        str(request.id), request.task, request.queue, request.priority,
-        None if request.run_at is None else request.run_at.isoformat(), request.delay, request.arguments,
-        request.extra,
-    )  # fmt: skip
+        return "enqueue_one", columns.of_one(requests[0])
+    return "enqueue", columns.of_many(requests)
 
 
 def _stored(rows: Sequence[Row]) -> list[Stored]:

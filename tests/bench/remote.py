@@ -67,15 +67,21 @@ async def started(contestant: Contestant, logs: Path) -> AsyncIterator[Remote]:
             *contestant.command, stdin=PIPE, stdout=PIPE, stderr=errors, limit=LINE, cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
-    assert process.stdin is not None
     remote = Remote(contestant.name, process, log)
     try:
         await remote.answer()
         yield remote
     finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), ENDS_WITHIN)
-        except (TimeoutError, asyncio.CancelledError):
-            remote.kill()
-            await process.wait()
+        await end(process)
+
+
+async def end(process: Process, within: float = ENDS_WITHIN) -> None:
+    """Close the input of a process that ends with it; it is killed where it does not, or where we may not wait."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), within)
+    except (TimeoutError, asyncio.CancelledError):
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -16,6 +16,16 @@ from asyncjobs.job import Request
 from asyncjobs.postgres.failures import Refused
 from tests.moments import until, until_true
 
+BORN_RUNNING = """
+select claimed_at is not distinct from created_at
+from (
+  select id, claimed_at, created_at from asyncjobs.job
+  union all select id, claimed_at, created_at from asyncjobs.finished
+) as stored
+where id = $1
+"""
+"""Whether a job that is stored was claimed by the statement that stored it; others may have claimed it since."""
+
 
 def request(queue: str = "default", arguments: str = "{}") -> Request:
     return Request(uuid4(), "t", queue, 0, arguments, None, 0.0)
@@ -217,8 +227,9 @@ async def test_a_buried_process_cannot_start_directly(jobs: Jobs, eyes: asyncpg.
         jobs.executor._claimer.is_open = True
         one = Request(uuid4(), work.name, "default", 0, "{}", None, 0.0)
         otherwise = await jobs.executor.direct_starts.enqueue([one], [True])
+        born_running = await eyes.fetchval(BORN_RUNNING, one.id)
 
-    assert otherwise == []  # it was born ready, whoever has claimed it since
+    assert (otherwise, born_running) == ([], False)
 
 
 async def test_a_direct_start_waits_for_a_burial_and_is_then_born_ready(
@@ -245,8 +256,9 @@ async def test_a_direct_start_waits_for_a_burial_and_is_then_born_ready(
             await until(waits)
             await eyes.execute("update asyncjobs.process set ended_at = now() where id = $1", me)
         otherwise = await sent
+        born_running = await eyes.fetchval(BORN_RUNNING, one.id)
 
-    assert otherwise == []  # it was born ready, whoever has claimed it since
+    assert (otherwise, born_running) == ([], False)
 
 
 async def test_an_old_transactions_job_is_promised_from_its_own_statement_on(

@@ -7,10 +7,12 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 
 from asyncjobs import Jobs, JobState, exponential
 from asyncjobs.events import Event, Finished, Lost
 from asyncjobs.job import Outcome, Settled
+from asyncjobs.postgres.failures import InDoubt
 from asyncjobs.postgres.ledger import Ledger, Recorded
 from tests.moments import until, until_state, until_true
 
@@ -190,6 +192,19 @@ async def test_a_job_that_somebody_asked_to_cancel_does_not_go_back_to_wait(
     answers = await ledger.finish(ME, [Settled(id, 1, BACK, 0.1, 1)])
 
     assert answers == {(id, 1): Recorded("recorded", "cancelled")}
+
+
+async def test_what_is_recorded_is_in_doubt_where_nobody_says_why_the_rest_is_not(
+    ledger: Ledger, eyes: asyncpg.Connection
+) -> None:
+    # One goes back to wait, which leaves no trace: whoever sends it again must know that it may have happened.
+    ours, other = await running_row(eyes, ME), await running_row(eyes, ME + 1)
+    await eyes.execute("drop view asyncjobs.finished")  # which the second question needs
+
+    with pytest.raises(InDoubt):
+        await ledger.finish(ME, [Settled(ours, 1, BACK, 0.1, 1), Settled(other, 1, DONE, 0.1, 1)])
+
+    assert await eyes.fetchval("select claimed_by from asyncjobs.job where id = $1", ours) is None
 
 
 async def test_a_run_that_is_not_ours_any_more_is_told_as_lost(

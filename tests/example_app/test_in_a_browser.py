@@ -128,7 +128,8 @@ async def test_the_page_goes_on_when_the_server_is_back(desk: Desk, chromium: Br
     await page.goto(desk.url)
     photo = cameras.from_a_phone(12)
     await drop(page, "many.zip", cameras.zipped({f"{n}.jpg": photo for n in range(16)}))
-    # All of them have arrived, which takes a while, and some are in work.
+    await expect(page.locator("#photos .working").first).to_be_visible(timeout=SOON)
+    # All of them have arrived, which takes a while.
     await expect(page.locator("#photos li")).to_have_count(16, timeout=SOON)
 
     desk.kill()

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.bench.remote import end
+
 WARM = 1.0  # seconds of load that are not counted: connections are opened, code is seen for the first time
 ENDS_WITHIN = 20.0  # seconds
 
@@ -44,7 +46,6 @@ async def host(name: str, dsn: str, loop: str) -> AsyncIterator[Host]:
     process = await asyncio.create_subprocess_exec(
         *python_of(name), "-m", "tests.bench.guest.serve", name, dsn, loop, stdin=PIPE, stdout=PIPE
     )
-    assert process.stdin is not None
     assert process.stdout is not None
     try:
         first = json.loads(await process.stdout.readline() or "{}")
@@ -52,12 +53,7 @@ async def host(name: str, dsn: str, loop: str) -> AsyncIterator[Host]:
             raise RuntimeError(f"the app with {name} did not start")
         yield Host(first["port"], process)
     finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), ENDS_WITHIN)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process, ENDS_WITHIN)
 
 
 async def stay(

@@ -15,19 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from asyncjobs import embedded
+from tests.bench.__main__ import SETTINGS
 from tests.bench.contestant import connections
 from tests.bench.scaling import growth, idle, notify, partitioned
 from tests.bench.scaling.growth import Kind, Place
 from tests.bench.scaling.load import Spent
 
-SETTINGS: dict[str, embedded.Setting] = {
-    "fsync": True,
-    "synchronous_commit": True,
-    "shared_buffers": "256MB",
-    "max_wal_size": "4GB",
-    "checkpoint_timeout": "30min",
-    "max_connections": 400,
-}
 PARTS = ("growth", "servers", "idle", "notify", "cut")
 WAITING = Kind(slots=10, milliseconds=50)
 NOTHING = Kind(slots=100, milliseconds=0)

@@ -17,11 +17,11 @@ import psutil
 
 from asyncjobs import Jobs
 from asyncjobs.postgres.statements import Statements
+from tests.bench.remote import end
 
 NAME = "app.wait"
 SAY = Statements("tests.bench.scaling", "asyncjobs")
 CHUNK = 5_000  # jobs
-ENDS_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +110,13 @@ async def workers(commands: Sequence[Sequence[object]]) -> AsyncIterator[list[ps
 async def _worker(arguments: Sequence[object]) -> AsyncIterator[Process]:
     command = (sys.executable, "-m", "tests.bench.scaling.worker", *map(str, arguments))
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
-    assert process.stdin is not None
     assert process.stdout is not None
     try:
         if await process.stdout.readline() != b"up\n":
             raise RuntimeError("a worker did not come up; what it said is above")
         yield process
     finally:
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), ENDS_WITHIN)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end(process)
 
 
 async def moment(
