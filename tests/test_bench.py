@@ -20,6 +20,7 @@ from tests.bench.environments import NotHereError, chosen, peers, python_of
 from tests.bench.lines import BEST, Cell, Line, p99, rate, results
 from tests.bench.measures import MEASURES, QUICKLY, Sizes, rate_of
 from tests.bench.plot import plot
+from tests.bench.targets import LINES
 from tests.docs.pages import CHECKOUT
 
 TINY = Sizes(
@@ -53,6 +54,9 @@ async def test_the_bench_measures_everything_and_keeps_every_sample(
 
     assert remarks == {}
     series = {column.series for one in report.SHEETS for column in one.columns}
+    series = {
+        name for name in series if not name.startswith(("guest-", "idle-"))
+    }  # test_bench_parts.py
     assert {name for name in series if "ours" in found["samples"].get(name, {})} == series
     assert all(taken for by_name in samples.values() for [taken] in by_name.values())
     assert [len(taken) for taken in samples["start-here"]["ours"]] == [3]
@@ -121,6 +125,22 @@ def test_a_line_that_is_missed_says_no() -> None:
 
     assert result.reached is False
     assert "**no**" in report.targets([result])
+
+
+def test_what_stands_in_the_way_is_said_of_what_is_missed_alone() -> None:
+    def line(what: str, at_least: float, why: str = "") -> Line:
+        return Line(what, "/s", Cell("s", rate), 1.0, at_least=at_least, why=why)
+
+    lines = [line("a", 3, "slow"), line("… b", 1, "unsaid"), line("… c", 3, "slow"), line("d", 3)]
+
+    said = report.missed(results({"s": {"ours": [[2.0]]}}, [], lines))
+
+    assert said.splitlines()[2:] == ["- a; a, c: slow.", "- d: not known."]
+    assert report.missed(results({"s": {"ours": [[9.0]]}}, [], lines)) == ""
+
+
+def test_each_aim_that_may_be_missed_says_why() -> None:
+    assert all(line.expected for line in LINES if line.why)
 
 
 def test_where_another_is_ahead_is_told() -> None:
@@ -246,4 +266,4 @@ def document(
         "settings": {"postgres": {"fsync": True}, "repeat": 1},
         "contestants": {one.name: one.kind for one in contestants} or {"ours": "ours"},
     }
-    return report.document(samples, remarks, {}, results(samples, []), told)
+    return report.document(samples, remarks, {}, results(samples, [], LINES), told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.bench.contestant import Contestant, ask
 from tests.bench.court import Court
@@ -28,6 +29,8 @@ class Notes:
 
     samples: Samples = field(default_factory=dict)
     remarks: Remarks = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    """All that a part of `parts.py` has seen, by its name."""
 
 
 async def run(

@@ -11,7 +11,8 @@ from pathlib import Path
 import asyncpg
 
 from asyncjobs.postgres.statements import Statements
-from tests.bench.contestant import Contestant, ask
+from tests.bench.contestant import Contestant
+from tests.bench.counted import Count, logged
 from tests.bench.remote import Remote, started
 
 LOOKS = 0.001  # seconds between two looks for the last end
@@ -109,20 +110,10 @@ class Court:
         if self._log is None:
             yield
             return
-        await self._logs_all("on")
-        begins = self._log.stat().st_size
-        try:
+        async with logged(self.dsn):
+            count = Count(self._log)
             yield
-        finally:
-            await self._logs_all("off")
-        with self._log.open("rb") as log:
-            log.seek(begins)
-            statements.append(
-                sum(b"LOG:  execute " in line or b"LOG:  statement: " in line for line in log)
-            )
-
-    async def _logs_all(self, name: str) -> None:
-        await ask(self.dsn, self._say[f"statements_{name}"])
+        statements.append(count.told())
 
     async def _own(self) -> asyncpg.Connection:
         if self._looking is None or self._looking.is_closed():

@@ -9,7 +9,8 @@ from tests.bench.environments import peers
 from tests.bench.lines import results
 from tests.bench.plot import plot
 from tests.bench.remote import ROOT
-from tests.bench.report import SHEETS, ahead, sheet, targets
+from tests.bench.report import SHEETS, ahead, missed, sheet, targets
+from tests.bench.targets import LINES
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "images" / "benchmarks.svg"
@@ -28,8 +29,8 @@ def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         for name, why in before["remarks"].items()
     }
     found["remarks"] = _each(earlier, now["remarks"])
-    for what in ("contestants", "skipped", "versions"):
-        found[what] = before[what] | now[what]
+    for what in ("contestants", "skipped", "versions", "details"):
+        found[what] = before.get(what, {}) | now.get(what, {})
     found["skipped"] = {
         name: why for name, why in found["skipped"].items() if name not in found["contestants"]
     }
@@ -45,15 +46,16 @@ def _each(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 def tables(found: dict[str, Any]) -> str:
     """Set out all: what should be reached, and everybody's figures."""
     on_postgres = [name for name, kind in found["contestants"].items() if kind == "peer"]
-    parts = [targets(results(found["samples"], on_postgres))]
+    lines = results(found["samples"], on_postgres, LINES)
+    parts = [targets(lines), missed(lines)]
     order = list(found["contestants"])
     parts += [
         f"### {one.title}\n\n{drawn}"
         for one in SHEETS
         if (drawn := sheet(one, found["samples"], order))
     ]
-    parts += filter(None, (_ahead(found), _missing(found)))
-    return "\n\n".join(parts)
+    parts += (_ahead(found), _missing(found))
+    return "\n\n".join(filter(None, parts))
 
 
 def _ahead(found: dict[str, Any]) -> str:

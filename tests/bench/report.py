@@ -18,6 +18,7 @@ from tests.bench.lines import (
     Figure,
     Result,
     kilobytes,
+    megabytes,
     millionths,
     p50,
     p95,
@@ -46,6 +47,27 @@ class Sheet:
 
     title: str
     columns: tuple[Column, ...]
+
+
+def _of_guests(title: str, ending: str, digits: str, *, more_is_better: bool = True) -> Sheet:
+    kinds = {
+        "no-ops": "noop",
+        "50 ms of waiting": "wait",
+        "5 ms of Python": "burn",
+        "threads": "thread",
+        "all in turn": "mix",
+    }
+    return Sheet(
+        title,
+        tuple(
+            Column(head, f"guest-{kind}{ending}", (rate,), digits, more_is_better=more_is_better)
+            for head, kind in kinds.items()
+        ),
+    )
+
+
+def _thousandths(samples: Sequence[float]) -> float:
+    return rate(samples) * 1000
 
 
 SHEETS = (
@@ -94,6 +116,25 @@ SHEETS = (
             Column("kB while it waits", "memory", (kilobytes,), ",.1f", more_is_better=False),
         ),
     ),
+    _of_guests(
+        "Guest: ms that it adds to the p50 of requests", "-p50-added", "+.2f", more_is_better=False
+    ),
+    _of_guests(
+        "Guest: the p99 of requests, how many times that of the app alone",
+        "-p99-ratio",
+        ".2f",
+        more_is_better=False,
+    ),
+    _of_guests("Guest: jobs a second", "", ",.0f"),
+    Sheet(
+        "Idle for a minute, what a guest adds to the app",
+        (
+            Column("CPU ms", "idle-cpu", (_thousandths,), ",.0f", more_is_better=False),
+            Column("statements", "idle-statements", (rate,), ",.0f", more_is_better=False),
+            Column("connections", "idle-connections", (rate,), ",.0f", more_is_better=False),
+            Column("MB", "idle-memory", (megabytes,), ",.1f", more_is_better=False),
+        ),
+    ),
 )
 
 
@@ -114,6 +155,19 @@ def targets(found: Sequence[Result]) -> str:
         for result in found
     ]
     return markdown(rows)
+
+
+def missed(found: Sequence[Result]) -> str:
+    """Tell what stands in the way of each line that was missed."""
+    ways: dict[str, list[str]] = {}
+    before = ""
+    for result in found:
+        before = before if result.line.what.startswith("…") else result.line.what
+        if result.reached is False:
+            name = result.line.what.replace("…", f"{before},", 1)
+            ways.setdefault(result.line.why or "not known", []).append(name)
+    lines = [f"- {'; '.join(names)}: {why}." for why, names in ways.items()]
+    return "### What is missed, and why\n\n" + "\n".join(lines) if lines else ""
 
 
 def _loop(cell: Cell) -> str:
@@ -159,12 +213,17 @@ def ahead(samples: Samples, kinds: dict[str, str]) -> list[str]:
             choose = max if column.more_is_better else min
             own = [value for who, value in medians.items() if kinds[who] == "ours"]
             found += [
-                f"{who}, {one.title.partition(':')[0].lower()}, {column.head}: "
+                f"{who}, {_short(one.title)}, {column.head}: "
                 f"{value:{column.digits}}, we {choose(own):{column.digits}}"
                 for who, value in medians.items()
                 if own and kinds[who] in ("peer", "redis") and choose(value, *own) == value
             ]
     return found
+
+
+def _short(title: str) -> str:
+    first, _, rest = title.partition(": ")
+    return rest if first == "Guest" else first.lower()
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

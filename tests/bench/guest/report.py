@@ -52,8 +52,53 @@ def line(guest: str, load: str, stays: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def lines(samples: Samples) -> list[dict[str, Any]]:
-    """Sum all up."""
-    return [line(name, load, stays) for name, by in samples.items() for load, stays in by.items()]
+    """Sum all up that was measured."""
+    return [
+        line(name, load, stays)
+        for name, by_load in samples.items()
+        for load, stays in by_load.items()
+        if stays
+    ]
+
+
+def series(
+    samples: Samples, idles: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, list[list[float]]]]:
+    """Give the series of the bench: what was added to a request and by which factor in each stay, jobs/s, what idling cost."""
+    found: dict[str, dict[str, list[list[float]]]] = {}
+
+    def note(name: str, who: str, value: float) -> None:
+        found.setdefault(name, {}).setdefault(who, []).append([value])
+
+    for who, by_load in samples.items():
+        for load, stays in by_load.items():
+            for each in stays:
+                one = line(who, load, [each])
+                note(f"guest-{load}", who, one["jobs"])
+                for percent in ("p50", "p99"):
+                    note(f"guest-{load}-{percent}-ratio", who, one[percent]["ratio"])
+                    note(f"guest-{load}-{percent}-added", who, one[percent]["added"])
+                if one["left_over"] is not None:
+                    note(f"guest-{load}-left", who, one["left_over"])
+    for who, added in _added(idles).items():
+        for what, value in added.items():
+            note(f"idle-{what}", who, value)
+    return found
+
+
+def _added(idles: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Tell what each guest adds to the bare app, in a minute of idleness."""
+    bare = idles.get("none", {})
+    return {
+        who: {
+            "cpu": (each["cpu"] - bare["cpu"]) * 60 / each["seconds"],
+            "statements": each["statements"] * 60 / each["seconds"],
+            "connections": each["connections"] - bare["connections"],
+            "memory": each["resident"] - bare["resident"],
+        }
+        for who, each in idles.items()
+        if who != "none"
+    }
 
 
 def table(found: Iterable[Mapping[str, Any]]) -> str:
@@ -75,17 +120,17 @@ def table(found: Iterable[Mapping[str, Any]]) -> str:
 
 def idle_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Set out what idling costs; the memory is what the guest adds to the bare app."""
-    bare = found["none"]
-    rows = [("idle", "CPU s", "added", "statements", "connections added", "MB added")]
-    for name, each in found.items():
+    rows = [
+        ("idle", "CPU ms a minute, added", "statements a minute", "connections added", "MB added")
+    ]
+    for name, each in _added(found).items():
         rows.append(
             (
-                f"{name}, {each['seconds']:.0f} s",
-                f"{each['cpu']:.3f}",
-                f"{each['cpu'] - bare['cpu']:.3f}",
-                str(each["statements"]),
-                str(each["connections"] - bare["connections"]),
-                f"{(each['resident'] - bare['resident']) / 1e6:.1f}",
+                name,
+                f"{each['cpu'] * 1000:.0f}",
+                f"{each['statements']:g}",
+                str(each["connections"]),
+                f"{each['memory'] / 1e6:.1f}",
             )
         )
     return columns(rows)

@@ -13,11 +13,19 @@ from typing import Any
 
 from tests.bench.remote import end
 
-WARM = 1.0  # seconds of load that are not counted: connections are opened, code is seen for the first time
 ENDS_WITHIN = 20.0  # seconds
 
 PYTHONS: dict[str, str] = {}
 """The interpreter of a guest that has an environment of its own; the others have ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long the app is measured; before each window comes load that is not counted: connections are opened, and the like."""
+
+    alone: float  # seconds
+    beside: float  # seconds
+    warm: float  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +65,21 @@ async def host(name: str, dsn: str, loop: str) -> AsyncIterator[Host]:
 
 
 async def stay(
-    name: str, dsn: str, loop: str, load: str, count: int, rate: float, windows: tuple[float, float]
+    name: str, dsn: str, loop: str, load: str, count: int, rate: float, windows: Windows
 ) -> dict[str, Any]:
     """
-    Measure the app for `windows[0]` seconds with its guest at rest, then for `windows[1]` while jobs drain.
+    Measure the app with its guest at rest, then while jobs drain.
 
     The jobs are stored by a third process, before the second window begins. Raises RuntimeError where they were not
     enough for all of it.
     """
     await keep(name, dsn, "clear")
     async with host(name, dsn, loop) as app:
-        await app.heard(rate, WARM)
-        alone = await window(app, rate, windows[0])
+        await app.heard(rate, windows.warm)
+        alone = await window(app, rate, windows.alone)
         await keep(name, dsn, "fill", load, count)
-        await app.heard(rate, WARM)
-        beside = await window(app, rate, windows[1])
+        await app.heard(rate, windows.warm)
+        beside = await window(app, rate, windows.beside)
         ended = (await app.figures())["ended"]
     if name != "none" and ended >= count:
         raise RuntimeError(f"{count} jobs ({load}) were not enough for {name}: they ended too soon")

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict
@@ -15,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from asyncjobs import embedded
-from tests.bench.__main__ import SETTINGS
 from tests.bench.contestant import connections
 from tests.bench.scaling import growth, idle, notify, partitioned
 from tests.bench.scaling.growth import Kind, Place
 from tests.bench.scaling.load import Spent
+from tests.bench.server import SETTINGS
+from tests.bench.terminal import show
 
 PARTS = ("growth", "servers", "idle", "notify", "cut")
 WAITING = Kind(slots=10, milliseconds=50)
@@ -156,11 +156,6 @@ def told(spent: Spent) -> str:
         f"{spent.rate:,.0f} jobs/s; a job takes Postgres {spent.server * 1e6:.0f} µs, its process"
         f" {spent.workers * 1e6:.0f} µs; {spent.wal:.0f} bytes of log, {spent.commits:.3f} commits"
     )
-
-
-def show(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

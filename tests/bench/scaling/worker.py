@@ -11,7 +11,7 @@ import sys
 from datetime import timedelta
 
 from asyncjobs import Jobs
-from tests.bench.loops import new_loop
+from tests.bench.loops import new_loop, quickest
 from tests.bench.scaling.load import NAME
 
 
@@ -32,5 +32,5 @@ async def work(dsn: str, slots: int, seconds: float) -> None:
 
 if __name__ == "__main__":
     address, many, milliseconds = sys.argv[1:]
-    with asyncio.Runner(loop_factory=new_loop("uvloop")) as runner:
+    with asyncio.Runner(loop_factory=new_loop(quickest())) as runner:
         runner.run(work(address, int(many), float(milliseconds) / 1000))

@@ -1,0 +1,94 @@
+"""The parts of the bench that nobody takes turns at: they run, and each aim finds its figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asyncjobs import embedded
+from tests.bench import parts
+from tests.bench.course import Notes
+from tests.bench.guest import measure as guests
+from tests.bench.guest.stay import Windows
+from tests.bench.guest.work import BURN
+from tests.bench.lines import Cell, results
+from tests.bench.measures import MEASURES
+from tests.bench.tables import measure as tables
+from tests.bench.tables.crowded import Crowd
+from tests.bench.targets import LINES
+
+TABLES = tables.Sizes(
+    Crowd(2_000, 500, 500), drained=200, repeat=1, due=5, pinned=1.0, steady=1.0, costed=200, alone=10,
+)  # fmt: skip
+GUESTS = guests.Sizes(
+    rate=50.0, windows=Windows(0.4, 0.4, 0.1), repeat=1, idle=0.5, noops=20_000, others=2_000
+)
+
+
+def run(server: embedded.Server, dsn: str, build: Path) -> parts.Run:
+    return parts.Run(server, dsn, build, 1, [], {}, Notes(), TABLES, GUESTS)
+
+
+async def test_tables_give_every_aim_its_figures(
+    empty_database: str, server: embedded.Server, tmp_path: Path
+) -> None:
+    this = run(server, empty_database, tmp_path)
+
+    await parts.run(this, ["crowded", "pinned", "log", "steady"])
+
+    assert this.skipped == {}
+    assert this.notes.samples.keys() >= of_parts("crowded", "pinned", "log", "steady")
+    assert len(this.notes.samples["pinned-claim"]["ours"][0]) >= 5
+    found = results(this.notes.samples, [], LINES)
+    [full] = [each for each in found if each.line.ours.series == "drain-crowded"]
+    assert full.ratio.median > 0
+
+
+async def test_a_guest_gives_every_aim_its_figures(
+    empty_database: str, server: embedded.Server, tmp_path: Path
+) -> None:
+    this = run(server, empty_database, tmp_path)
+
+    await parts.run(this, ["guest", "idle"])
+
+    assert this.notes.remarks == {}
+    assert this.notes.samples.keys() >= of_parts("guest", "idle")
+    assert 0 < this.notes.samples["guest-burn"]["ours"][0][0] <= 1 / BURN
+    assert this.notes.samples["idle-connections"]["ours"] == [[2]]
+
+
+def test_each_aim_is_of_something_that_is_measured() -> None:
+    known = {measure.name for measure in MEASURES} | {"wal", "statements-idle", "statements-busy"}
+
+    of_measures = {line.ours.series for line in LINES} - of_parts(
+        "crowded", "pinned", "log", "steady", "guest", "idle"
+    )
+
+    assert of_measures <= known
+
+
+def of_parts(*names: str) -> set[str]:
+    """Name the series of these parts that are in some line."""
+    cells = [cell for line in LINES for cell in (line.ours, line.rival) if isinstance(cell, Cell)]
+    of_crowd = {"drain-crowded", "late-crowded", "drain-empty"} if "crowded" in names else set()
+    begins = tuple(f"{name}-" for name in names)
+    return of_crowd | {cell.series for cell in cells if cell.series.startswith(begins)}
+
+
+async def test_a_peer_that_falls_is_told_of_and_the_others_go_on(
+    empty_database: str, server: embedded.Server
+) -> None:
+    there = ["oban", "ours"]  # the first is not installed here
+
+    found = await guests.measured(server, empty_database, GUESTS, 1, there, ["noop"], "asyncio")
+
+    assert found["remarks"] == {"oban": {"everything": "failed: fill failed with oban"}}
+    assert found["samples"]["oban"]["noop"] == []
+    assert len(found["samples"]["ours"]["noop"]) == 1
+
+
+def test_of_jobs_that_take_milliseconds_a_peer_gets_fewer() -> None:
+    sizes = guests.Sizes()
+
+    assert guests.jobs_for("pgqueuer", "noop", sizes) == sizes.of_peers
+    assert guests.jobs_for("pgqueuer", "burn", sizes) == sizes.of_peers_slow
+    assert guests.jobs_for("ours", "burn", sizes) == sizes.others
