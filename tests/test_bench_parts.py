@@ -69,7 +69,8 @@ def test_each_aim_is_of_something_that_is_measured() -> None:
 def of_parts(*names: str) -> set[str]:
     """Name the series of these parts that are in some line."""
     cells = [cell for line in LINES for cell in (line.ours, line.rival) if isinstance(cell, Cell)]
-    of_crowd = {"drain-crowded", "late-crowded", "drain-empty"} if "crowded" in names else set()
+    crowded = "crowded" in names
+    of_crowd = {"drain-crowded", "late-crowded", "drain-empty"} if crowded else set[str]()
     begins = tuple(f"{name}-" for name in names)
     return of_crowd | {cell.series for cell in cells if cell.series.startswith(begins)}
 

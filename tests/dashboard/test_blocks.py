@@ -35,7 +35,7 @@ async def test_a_process_shows_which_tasks_have_blocked_its_loop(
     browse: httpx2.AsyncClient, shelf: Shelf
 ) -> None:
     noted = {
-        "tasks": {"shop.resize": tally(), "shop.light": tally(1, 0.3, computed=0.0)},
+        "tasks": {"shop.resize": tally(computed=0.4), "shop.light": tally(1, 0.3, computed=0.05)},
         "others": {"app": tally(2, 0.5, line="shop/web.py:7 in cart"), "collector": tally()},
     }
     id = await shelf.put_process(blocks=noted)

@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from tests.browser import PHONE, WIDE, accessibility_faults
 from tests.dashboard.browsing import HISTORY, row, tick
+from tests.dashboard.test_blocks import tally
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, ViewportSize
@@ -23,8 +24,13 @@ async def test_every_page_is_accessible(
     home: str, shelf: Shelf, browser_page: Page, viewport: ViewportSize, scheme: str
 ) -> None:
     process = await shelf.put_process(draining=True)
-    await shelf.put_process(lock_key=5)
-    await shelf.put_process(ended_at=shelf.began, ending="died")
+    await shelf.put_process(
+        lock_key=5, blocks={"tasks": {"greet": tally()}, "others": {"app": tally()}}
+    )
+    await shelf.put_process(
+        name="web-1.a-long-name-of-a-machine.example.com:12345", ended_at=shelf.began, ending="died",
+        blocks={"tasks": {"greet": tally()}, "others": {}},
+    )  # fmt: skip
     await shelf.hold(4711)
     for state in ("held", "scheduled", "ready", "succeeded", "cancelled"):
         await shelf.put(state, crashes=1, priority=3)
@@ -40,6 +46,7 @@ async def test_every_page_is_accessible(
     for path in (
         "/",
         "/?state=failed&task=greet&did=deleted",
+        "/?task=greet",
         "/processes",
         "/check",
         f"/job/{running}",

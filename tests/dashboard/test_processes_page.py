@@ -40,7 +40,9 @@ async def test_this_process_tells_how_its_jobs_give_way(
 
     told = process(read(await visit.get("/jobs/processes")), jobs.executor.process_id)
 
-    assert "jobs give way: 1 of 2 slots in use at most, the event loop was 1000 ms late" in told
+    assert (
+        "jobs give way: new ones take 1 of 2 slots at most, the event loop was 1000 ms late" in told
+    )
 
 
 async def test_a_process_shows_what_it_runs(browse: httpx2.AsyncClient, shelf: Shelf) -> None:
