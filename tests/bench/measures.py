@@ -150,7 +150,9 @@ def beside(name: str, connections: int) -> Measure:
             )
         }
 
-    return Measure(name, run, {**ON_POSTGRES, "limit": ("loop", "loop, silent")})
+    return Measure(
+        name, run, {**ON_POSTGRES, "limit": ("loop", "loop, silent", "our row, by hand")}
+    )
 
 
 async def _across(court: Court, contestant: Contestant, sizes: Sizes) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,10 +11,13 @@ from typing import Any
 import asyncpg
 
 from asyncjobs import Jobs
+from asyncjobs.engine.ids import Ids
 from asyncjobs.postgres.statements import Statements
 from tests.bench.contestant import ask, connections
 from tests.bench.peers.player import Body, Sender
 from tests.moments import until
+
+RUN = "run"
 
 
 class Ours:
@@ -81,6 +85,33 @@ class Ours:
             yield [transaction(connection) for connection in opened]
 
 
+class ByHand(Ours):
+    """Our statement for one job, sent by hand: what a row of ours costs in a transaction, without us."""
+
+    @asynccontextmanager
+    async def beside(
+        self, count: int, insert: str
+    ) -> AsyncIterator[list[Callable[[], Awaitable[None]]]]:
+        """Insert a row, and a job, in transactions of asyncpg's."""
+        store, ids = (
+            Statements("asyncjobs.postgres", "asyncjobs")["enqueue_one"],
+            Ids(time.time_ns() // 1_000_000),
+        )
+
+        def transaction(connection: asyncpg.Connection) -> Callable[[], Awaitable[None]]:
+            async def one() -> None:
+                async with connection.transaction():
+                    await connection.execute(insert)
+                    await connection.fetch(
+                        store, str(ids.next()), RUN, "default", 0, None, 0.0, "{}", None
+                    )
+
+            return one
+
+        async with connections(self.dsn, count) as opened:
+            yield [transaction(connection) for connection in opened]
+
+
 class OursSender:
     """Enqueues."""
 
@@ -103,7 +134,7 @@ class OursSender:
 
 
 def _task(jobs: Jobs, body: Body) -> Any:
-    @jobs.task(name="run")
+    @jobs.task(name=RUN)
     async def run(payload: str = "") -> None:
         await body(payload)
 

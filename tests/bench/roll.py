@@ -27,6 +27,7 @@ def ours_and_limits(dsn: str, loop: str, *, uvloop: bool) -> list[Contestant]:
         own("bare loop", "bare", "bare"),
         own("loop, silent", "silent", "limit", is_copy=True),
         own("loop, silent, 50 connections", "silent-50", "limit", is_copy=True),
+        own("our row, by hand", "by-hand", "ours", is_copy=True),
     ]
     if uvloop:
         found += [

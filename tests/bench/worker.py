@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tests.bench.limit import Limit
-from tests.bench.ours import Ours
+from tests.bench.ours import ByHand, Ours
 from tests.bench.peers.player import Player
 from tests.bench.peers.speaking import main
 
+PLAYERS: dict[str, Callable[[str], Player]] = {
+    "ours": Ours,
+    "by-hand": ByHand,
+    "loop": partial(Limit, steps=True),
+    "flowing": Limit,
+    "bare": partial(Limit, bare=True),
+    "silent": partial(Limit, notifies=False),
+    "silent-50": partial(Limit, notifies=False, pool=50),
+}
+
 
 def player(dsn: str, name: str) -> Player:
-    """Make it."""
-    match name:
-        case "ours":
-            return Ours(dsn)
-        case "loop":
-            return Limit(dsn, steps=True)
-        case "flowing":
-            return Limit(dsn)
-        case "bare":
-            return Limit(dsn, bare=True)
-        case "silent":
-            return Limit(dsn, notifies=False)
-        case "silent-50":
-            return Limit(dsn, notifies=False, pool=50)
-        case _:
-            raise ValueError(f"no such player: {name}")
+    """Make it; raises KeyError."""
+    return PLAYERS[name](dsn)
 
 
 if __name__ == "__main__":
