@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args, overload
 from uuid import UUID
 
 import anyio.to_thread
@@ -24,12 +23,18 @@ from asyncjobs.errors import BadOption, NotConnected
 from asyncjobs.extension import Extension, checked
 from asyncjobs.health import Health
 from asyncjobs.job import Snapshot
+from asyncjobs.lifespan import Lifespan, lifespan
 from asyncjobs.options import (
     Queues,
+    check_address,
     check_blocked_after,
     check_blocked_limit,
     check_number,
+    check_one_of,
     check_queues,
+    check_schema,
+    check_wait,
+    check_yes_no_or_none,
 )
 from asyncjobs.postgres.database import Database, Pool
 from asyncjobs.postgres.dial import dial
@@ -41,10 +46,7 @@ from asyncjobs.task import Enqueued, Job, Road
 if TYPE_CHECKING:
     from asyncjobs.embedded import Server
 
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,50}")
-
 AppT = TypeVar("AppT")
-Lifespan = Callable[[AppT], AbstractAsyncContextManager[Any]]
 
 
 class Jobs(Tasks):
@@ -95,39 +97,23 @@ class Jobs(Tasks):
         gives_way: bool | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
-            raise BadOption(
-                "schema", "a lower-case name of letters, digits and underscores", schema
-            )
-        if not isinstance(drain, timedelta) or drain < timedelta(0):
-            raise BadOption("drain", "a timedelta that is not negative", drain)
-        if dsn is not None and not isinstance(dsn, str):
-            raise BadOption("dsn", "the address of Postgres, a string", type(dsn))
-        if link_dsn is not None and not isinstance(link_dsn, str):
-            raise BadOption("link_dsn", "the address of Postgres, a string", type(link_dsn))
-        if pool is not None and not isinstance(pool, Pool):
-            raise BadOption("pool", "an asyncpg pool", pool)
-        if migrate is not None and not isinstance(migrate, bool):
-            raise BadOption("migrate", "True, False or None", migrate)
-        if presence not in get_args(Presence):
-            raise BadOption("presence", "'lock' or 'lease'", presence)
         if presence == "lease" and link_dsn:
             raise BadOption("link_dsn", "left out with presence='lease', which has no link", "one")
-        if gives_way is not None and not isinstance(gives_way, bool):
-            raise BadOption("gives_way", "True, False or None", gives_way)
-        self._gives_way = gives_way
-        self._requests = Requests()
-        self._dsn = dsn
-        self._keys = None if encryption_keys is None else Keys(encryption_keys)
+        if pool is not None and not isinstance(pool, Pool):
+            raise BadOption("pool", "an asyncpg pool", pool)
+        self._dsn = check_address("dsn", dsn)
         self._pool = pool
-        self._link_dsn = link_dsn or None
-        self._schema = schema
-        self._migrate = migrate
-        self._presence: Presence = presence
+        self._link_dsn = check_address("link_dsn", link_dsn) or None
+        self._schema = check_schema(schema)
+        self._migrate = check_yes_no_or_none("migrate", migrate)
+        self._presence: Presence = check_one_of("presence", presence, get_args(Presence))
+        self._gives_way = check_yes_no_or_none("gives_way", gives_way)
+        self._keys = None if encryption_keys is None else Keys(encryption_keys)
+        self._requests = Requests()
         self._terms = Terms(
             check_number("slots", slots),
             check_queues(queues),
-            drain,
+            check_wait("drain", drain),
             check_number("max_crashes", max_crashes),
             blocked_after=check_blocked_after(blocked_after, LEAST_NAMED),
         )
@@ -235,39 +221,8 @@ class Jobs(Tasks):
         With a lifespan of your own: `FastAPI(lifespan=jobs.lifespan(own))`. Yours is entered first and
         left last, so that what it opens is there for the jobs, to their end.
         """
-        if isinstance(app_or_own, Starlette):
-            return self._alone(app_or_own)
-        own = cast("Lifespan[Any]", app_or_own)
-
-        @asynccontextmanager
-        async def both(app: Any) -> AsyncGenerator[Any]:
-            async with own(app) as state:
-                with self._counting(app):
-                    async with self.running(kind="web"):
-                        yield state
-
-        return both
-
-    @asynccontextmanager
-    async def _alone(self, app: Starlette) -> AsyncGenerator[None]:
-        # What a lifespan yields becomes the app's state, so not ourselves.
-        with self._counting(app):
-            async with self.running(kind="web"):
-                yield
-
-    @contextmanager
-    def _counting(self, app: object) -> Generator[None]:
-        """Count the requests of an app that has built what it answers with: Starlette does, before its lifespan."""
-        answering = app.middleware_stack if isinstance(app, Starlette) else None
-        if answering is None or self._gives_way is False:
-            yield
-            return
-        assert isinstance(app, Starlette)
-        app.middleware_stack = self.requests_of(answering)
-        try:
-            yield
-        finally:
-            app.middleware_stack = answering
+        counted = None if self._gives_way is False else self.requests_of
+        return lifespan(app_or_own, lambda: self.running(kind="web"), counted)
 
     def requests_of(self, app: AppT) -> AppT:
         """

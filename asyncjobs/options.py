@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from asyncjobs.errors import BadOption
 from asyncjobs.retry import Retry
 
 Queues = Sequence[str] | Mapping[str, int]
 """Names, or what share of the slots each of them has."""
+
+
+ChoiceT = TypeVar("ChoiceT")
+
+_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+
+
+def check_schema(schema: object) -> str:
+    """Give back the name of a schema that needs no quotes, or raise BadOption."""
+    if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
+        raise BadOption("schema", "a lower-case name of letters, digits and underscores", schema)
+    return schema
+
+
+def check_address(option: str, address: object) -> str | None:
+    """Give back an address of Postgres, or raise BadOption, which names only its type: it may hold a password."""
+    if address is not None and not isinstance(address, str):
+        raise BadOption(option, "the address of Postgres, a string", type(address))
+    return address
+
+
+def check_yes_no_or_none(option: str, value: object) -> bool | None:
+    """Give it back, or raise BadOption."""
+    if value is not None and not isinstance(value, bool):
+        raise BadOption(option, "True, False or None", value)
+    return value
+
+
+def check_one_of(option: str, value: ChoiceT, choices: Sequence[ChoiceT]) -> ChoiceT:
+    """Give it back, or raise BadOption for what is none of these."""
+    if value not in choices:
+        raise BadOption(option, " or ".join(map(repr, choices)), value)
+    return value
+
+
+def check_wait(option: str, length: object) -> timedelta:
+    """Give a length of time back, or raise BadOption for a negative one."""
+    if not isinstance(length, timedelta) or length < timedelta(0):
+        raise BadOption(option, "a timedelta that is not negative", length)
+    return length
 
 
 def check_blocked_limit(limit: object, least: timedelta) -> timedelta:
