@@ -10,9 +10,9 @@ from asyncjobs.checkup.look import ANSWER_WITHIN, Look, Row, TooSlow
 from asyncjobs.engine.prune import days_kept
 from asyncjobs.errors import SchemaMismatch
 from asyncjobs.postgres.failures import Refused
-from asyncjobs.postgres.ledger import Home
 from asyncjobs.postgres.migrate import migrations
 from asyncjobs.postgres.statements import Statements
+from asyncjobs.postgres.values import Home
 
 SPILLED_TO_COUNT = 10_000
 DEAD = 100_000  # rows

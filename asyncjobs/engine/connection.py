@@ -34,9 +34,10 @@ from asyncjobs.health import Health
 from asyncjobs.postgres.bond import Bond, Identity
 from asyncjobs.postgres.database import Database
 from asyncjobs.postgres.dial import Dial
+from asyncjobs.postgres.enqueues import Enqueues
 from asyncjobs.postgres.hearsay import heard_after
 from asyncjobs.postgres.lease import Lease
-from asyncjobs.postgres.ledger import Enqueues, Ledger
+from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.link import Link
 from asyncjobs.postgres.migrate import migrate_by
 from asyncjobs.postgres.statements import Statements

@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import cast
 from uuid import UUID
 
-from asyncjobs.postgres.ledger import WHOLE, Choice, Stretches, Survey
+from asyncjobs.postgres.values import WHOLE, Choice, Stretches, Survey
 
 SLOW = 0.005  # seconds to choose, from which on a survey is worth its while
 QUICK = 0.002  # seconds for a whole survey, up to which no cursor is needed

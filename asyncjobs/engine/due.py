@@ -22,7 +22,8 @@ from asyncjobs.engine.bell import Bell
 from asyncjobs.engine.cursor import AT_LAST, EVERY, SHARE, SLOW
 from asyncjobs.errors import Unavailable
 from asyncjobs.postgres.failures import NoAnswer
-from asyncjobs.postgres.ledger import Ledger, Promoted
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Promoted
 
 log: logging.Logger = logging.getLogger("asyncjobs.due")
 

@@ -35,8 +35,8 @@ from asyncjobs.engine.waiting import Caller, Callers, fail
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import NotConnected, Unavailable
 from asyncjobs.job import Claimed, Request, Stored
+from asyncjobs.postgres.enqueues import Enqueues
 from asyncjobs.postgres.failures import InDoubt, Refused
-from asyncjobs.postgres.ledger import Enqueues
 
 log: logging.Logger = logging.getLogger("asyncjobs.enqueue")
 

@@ -51,7 +51,8 @@ from asyncjobs.extension import Around, Serves
 from asyncjobs.job import JobState
 from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.bond import Bond
-from asyncjobs.postgres.ledger import Ledger, Poll
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Poll
 from asyncjobs.task import Task
 
 log: logging.Logger = logging.getLogger("asyncjobs.executor")

@@ -32,7 +32,8 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.job import JobState, Outcome, Settled
 from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.failures import InDoubt, Refused
-from asyncjobs.postgres.ledger import Ledger, Recorded
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Recorded
 
 log: logging.Logger = logging.getLogger("asyncjobs.finish")
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from asyncjobs.engine.bell import Bell
 from asyncjobs.postgres.answers import Answers
 from asyncjobs.postgres.failures import NoAnswer
-from asyncjobs.postgres.ledger import Ledger, Poll
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Poll
 
 log: logging.Logger = logging.getLogger("asyncjobs.poll")
 

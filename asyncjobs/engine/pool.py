@@ -13,7 +13,7 @@ import logging
 from asyncjobs.engine.bell import Bell
 from asyncjobs.errors import Unavailable
 from asyncjobs.postgres.database import Database
-from asyncjobs.postgres.ledger import Enqueues
+from asyncjobs.postgres.enqueues import Enqueues
 
 log: logging.Logger = logging.getLogger("asyncjobs.pool")
 

@@ -30,7 +30,8 @@ from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.identity import is_provably_dead
 from asyncjobs.job import JobState
 from asyncjobs.postgres.failures import InDoubt, NoAnswer
-from asyncjobs.postgres.ledger import Ledger, Silent
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Silent
 from asyncjobs.task import KEEP_DAYS, KEEP_FAILED_DAYS
 
 log: logging.Logger = logging.getLogger("asyncjobs.rescue")

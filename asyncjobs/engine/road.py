@@ -15,8 +15,9 @@ from asyncjobs.engine.ids import Ids
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import JobCancelled, JobFailed, JobNotFound, NotConnected, ResultTimeout
 from asyncjobs.job import JobState, Request, Snapshot
+from asyncjobs.postgres.enqueues import Enqueues
 from asyncjobs.postgres.failures import NotNow
-from asyncjobs.postgres.ledger import Ending, Enqueues
+from asyncjobs.postgres.values import Ending
 from asyncjobs.seal import Keys, Place, is_sealed
 from asyncjobs.task import Job, Task
 

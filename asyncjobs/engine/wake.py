@@ -18,8 +18,8 @@ from typing import Any
 from uuid import UUID
 
 from asyncjobs.engine.bell import Bell
+from asyncjobs.postgres.enqueues import Enqueues
 from asyncjobs.postgres.failures import NoAnswer
-from asyncjobs.postgres.ledger import Enqueues
 
 log: logging.Logger = logging.getLogger("asyncjobs.wake")
 

@@ -13,7 +13,7 @@ from asyncjobs import Jobs, JobState
 from asyncjobs.engine import arguments
 from asyncjobs.events import Event, Lost
 from asyncjobs.postgres.dial import dial
-from asyncjobs.postgres.ledger import WHOLE
+from asyncjobs.postgres.values import WHOLE
 from tests.engine.conftest import STATEMENTS
 from tests.engine.harm import Count, inside
 from tests.faults.proxy import proxied

@@ -12,8 +12,9 @@ import pytest
 from asyncjobs import Jobs, current_job
 from asyncjobs.engine import claim as claim_module
 from asyncjobs.job import Claimed
-from asyncjobs.postgres.ledger import WHOLE, Ledger
+from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.statements import Statements
+from asyncjobs.postgres.values import WHOLE
 from tests.engine.harm import Count, inside
 from tests.moments import until_true
 

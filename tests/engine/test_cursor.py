@@ -14,8 +14,8 @@ import pytest
 from asyncjobs import Jobs
 from asyncjobs.engine import cursor
 from asyncjobs.engine.cursor import Cursor
-from asyncjobs.postgres.ledger import WHOLE, Choice, Survey
 from asyncjobs.postgres.session import SETTINGS
+from asyncjobs.postgres.values import WHOLE, Choice, Survey
 from tests.engine.conftest import STATEMENTS
 from tests.engine.harm import Count, inside
 from tests.moments import until_true

@@ -13,7 +13,8 @@ from asyncjobs import Jobs, JobState, exponential
 from asyncjobs.events import Event, Finished, Lost
 from asyncjobs.job import Outcome, Settled
 from asyncjobs.postgres.failures import InDoubt
-from asyncjobs.postgres.ledger import Ledger, Recorded
+from asyncjobs.postgres.ledger import Ledger
+from asyncjobs.postgres.values import Recorded
 from tests.moments import until, until_state, until_true
 
 ME = 77

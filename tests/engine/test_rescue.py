@@ -10,7 +10,7 @@ import asyncpg
 
 from asyncjobs.engine import identity
 from asyncjobs.engine.rescue import Rescuer
-from asyncjobs.postgres.ledger import Silent
+from asyncjobs.postgres.values import Silent
 from tests.engine.conftest import STATEMENTS
 
 KEY = 4711
