@@ -37,7 +37,7 @@ async def test_tables_give_every_aim_its_figures(
 
     assert this.skipped == {}
     assert this.notes.samples.keys() >= of_parts("crowded", "pinned", "log", "steady")
-    assert len(this.notes.samples["pinned-claim"]["ours"][0]) >= 5
+    assert len(this.notes.samples["pinned-claim"]["ours"][0]) == tables.STRETCHES
     found = results(this.notes.samples, [], LINES)
     [full] = [each for each in found if each.line.ours.series == "drain-crowded"]
     assert full.ratio.median > 0

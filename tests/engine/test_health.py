@@ -591,7 +591,8 @@ async def test_a_flood_of_questions_does_not_reach_postgres(
 
         statuses = {(await ask.get(path)).status_code for path in ("/live", "/ready") * 500}
 
-        assert statuses == {200}
+        # Where the machine stands still for a moment it is not ready: that is told without asking, too.
+        assert 200 in statuses <= {200, 503}
         assert [each.calls for each in sent] == [0, 0]
 
 

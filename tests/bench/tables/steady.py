@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import asyncpg
+
 from tests.bench.tables.load import SAY, Load, eyes
 
 
@@ -48,26 +50,46 @@ async def run(
             await look.fetch(SAY["age_finish"])
         await stack.enter_async_context(load.desk.connected())
         await stack.enter_async_context(load.running())
-        began = last = time.perf_counter()
-        ran = 0
+        watch = Watch(load, look)
+        stored = 0
         async for stored in load.steadily(rate, seconds):
-            now = time.perf_counter()
-            if now - began >= seconds / stretches * (len(moments) + 1):
-                [sizes] = await look.fetch(SAY["sizes"])
-                claims = sorted(load.claims) or [0.0]
-                moments.append(
-                    Moment(
-                        now - began,
-                        (load.ran - ran) / (now - last),
-                        stored - load.ran,
-                        statistics.median(claims),
-                        claims[-1 - len(claims) // 100],
-                        *sizes.values(),
-                    )
-                )
-                load.claims.clear()
-                last, ran = now, load.ran
+            if watch.passed >= seconds / stretches * (len(moments) + 1):
+                moments.append(await watch.moment(stored))
+        if len(moments) < stretches:  # the load ended a tick before the last stretch did
+            moments.append(await watch.moment(stored))
     return moments
+
+
+class Watch:
+    """Looks at a load and its tables, stretch by stretch."""
+
+    def __init__(self, load: Load, look: asyncpg.Connection) -> None:
+        self._load = load
+        self._look = look
+        self._began = self._last = time.perf_counter()
+        self._ran = 0
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the beginning."""
+        return time.perf_counter() - self._began
+
+    async def moment(self, stored: int) -> Moment:
+        """See how the stretch that ends now has been."""
+        load, now = self._load, time.perf_counter()
+        [sizes] = await self._look.fetch(SAY["sizes"])
+        claims = sorted(load.claims) or [0.0]
+        moment = Moment(
+            now - self._began,
+            (load.ran - self._ran) / (now - self._last),
+            stored - load.ran,
+            statistics.median(claims),
+            claims[-1 - len(claims) // 100],
+            *sizes.values(),
+        )
+        load.claims.clear()
+        self._last, self._ran = now, load.ran
+        return moment
 
 
 @asynccontextmanager
