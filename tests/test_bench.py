@@ -133,18 +133,34 @@ def test_what_stands_in_the_way_is_said_of_what_is_missed_alone() -> None:
 
     lines = [line("a", 3, "slow"), line("… b", 1, "unsaid"), line("… c", 3, "slow"), line("d", 3)]
 
-    said = report.missed(results({"s": {"ours": [[2.0]]}}, [], lines))
+    said = report.missed(results({"s": {"ours": [[2.0]]}}, [], lines), lines)
 
     assert said.splitlines()[2:] == ["- a; a, c: slow.", "- d: not known."]
-    assert report.missed(results({"s": {"ours": [[9.0]]}}, [], lines)) == ""
+    assert report.missed(results({"s": {"ours": [[9.0]]}}, [], lines), lines) == ""
 
 
-def test_each_aim_that_may_be_missed_says_why() -> None:
+def test_a_repeat_of_nothing_is_no_ratio() -> None:
+    line = Line("a", "/s", Cell("s", rate), Cell("s", rate, "x"))
+    samples: course.Samples = {"s": {"ours": [[2.0], [3.0]], "x": [[0.0], [1.0]]}}
+
+    [result] = results(samples, [], [line])
+
+    assert (result.ratio.least, result.ratio.most) == (3.0, 3.0)
+
+
+def test_only_an_aim_can_be_missed() -> None:
     assert all(line.expected for line in LINES if line.why)
+
+
+def test_no_two_lines_are_called_the_same() -> None:
+    whole = [line.what for line in LINES if not line.what.startswith("…")]
+    assert len(set(whole)) == len(whole)
 
 
 def test_where_another_is_ahead_is_told() -> None:
     samples: course.Samples = {
+        "idle-connections": {"ours": [[2.0]], "a": [[2.0]], "b": [[3.0]]},
+        "guest-noop": {"ours": [[2.0]], "a": [[3.0]]},
         "drain-100": {"ours": [[10.0]], "ours on uvloop": [[30.0]], "a": [[20.0]], "b": [[40.0]]},
         "start-here": {"ours": [[0.002]], "a": [[0.001]], "b": [[0.003]]},
     }
@@ -153,6 +169,7 @@ def test_where_another_is_ahead_is_told() -> None:
     assert report.ahead(samples, kinds) == [
         "b, drain, 100 slots: 40, we 30",
         "a, enqueue to start, and how late a scheduled job is, here, idle: 1.0, we 2.0",
+        "a, guest, jobs a second, no-ops: 3, we 2",
     ]
 
 
@@ -238,6 +255,23 @@ def test_a_later_run_is_added_to_an_earlier_one() -> None:
     }
     assert (found["skipped"], found["remarks"]["third"]) == ({}, {})
     assert found["command"] == "a; b"
+
+
+def test_what_a_later_run_has_measured_is_no_longer_missing() -> None:
+    before = {
+        "command": "a", "samples": {}, "versions": {}, "details": {},
+        "remarks": {"other": {"guest, everything": "failed", "late": "has no clock"}},
+        "contestants": {"ours": "ours", "other": "peer"}, "skipped": {"log": "no pg_waldump", "other as a guest": "why"},
+    }  # fmt: skip
+    now = {
+        "command": "b", "samples": {}, "versions": {}, "details": {"guest": {}, "log": {}}, "remarks": {},
+        "contestants": {"ours": "ours", "other": "peer"}, "skipped": {},
+    }  # fmt: skip
+
+    found = page.joined(before, now)
+
+    assert found["remarks"] == {"other": {"late": "has no clock"}}
+    assert found["skipped"] == {}
 
 
 def test_the_page_has_a_place_for_the_figures_and_is_in_the_nav(tmp_path: Path) -> None:

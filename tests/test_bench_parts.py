@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asyncjobs import embedded
-from tests.bench import parts
+from tests.bench import parts, roll
 from tests.bench.course import Notes
+from tests.bench.environments import peers
 from tests.bench.guest import measure as guests
 from tests.bench.guest.stay import Windows
 from tests.bench.guest.work import BURN
-from tests.bench.lines import Cell, results
+from tests.bench.lines import BEST, Cell, results
 from tests.bench.measures import MEASURES
 from tests.bench.tables import measure as tables
 from tests.bench.tables.crowded import Crowd
@@ -20,19 +23,16 @@ TABLES = tables.Sizes(
     Crowd(2_000, 500, 500), drained=200, repeat=1, due=5, pinned=1.0, steady=1.0, costed=200, alone=10,
 )  # fmt: skip
 GUESTS = guests.Sizes(
-    rate=50.0, windows=Windows(0.4, 0.4, 0.1), repeat=1, idle=0.5, noops=20_000, others=2_000
+    rate=50.0, windows=Windows(0.4, 0.4, 0.1), repeat=1, idle=0.5, noops=60_000, others=2_000
 )
 
 
-def run(server: embedded.Server, dsn: str, build: Path) -> parts.Run:
-    return parts.Run(server, dsn, build, 1, [], {}, Notes(), TABLES, GUESTS)
+@pytest.fixture
+def this(server: embedded.Server, tmp_path: Path) -> parts.Run:
+    return parts.Run(server, tmp_path, 1, [], {}, Notes(), TABLES, GUESTS)
 
 
-async def test_tables_give_every_aim_its_figures(
-    empty_database: str, server: embedded.Server, tmp_path: Path
-) -> None:
-    this = run(server, empty_database, tmp_path)
-
+async def test_tables_give_every_aim_its_figures(this: parts.Run) -> None:
     await parts.run(this, ["crowded", "pinned", "log", "steady"])
 
     assert this.skipped == {}
@@ -43,11 +43,7 @@ async def test_tables_give_every_aim_its_figures(
     assert full.ratio.median > 0
 
 
-async def test_a_guest_gives_every_aim_its_figures(
-    empty_database: str, server: embedded.Server, tmp_path: Path
-) -> None:
-    this = run(server, empty_database, tmp_path)
-
+async def test_a_guest_gives_every_aim_its_figures(this: parts.Run) -> None:
     await parts.run(this, ["guest", "idle"])
 
     assert this.notes.remarks == {}
@@ -59,11 +55,12 @@ async def test_a_guest_gives_every_aim_its_figures(
 def test_each_aim_is_of_something_that_is_measured() -> None:
     known = {measure.name for measure in MEASURES} | {"wal", "statements-idle", "statements-busy"}
 
-    of_measures = {line.ours.series for line in LINES} - of_parts(
-        "crowded", "pinned", "log", "steady", "guest", "idle"
-    )
+    who = {BEST, *(one.name for one in roll.ours_and_limits("", "asyncio", uvloop=True)), *peers()}
+    cells = [cell for line in LINES for cell in (line.ours, line.rival) if isinstance(cell, Cell)]
 
-    assert of_measures <= known
+    parts_own = of_parts("crowded", "pinned", "log", "steady", "guest", "idle")
+    assert {cell.series for cell in cells} - parts_own <= known
+    assert {cell.who for cell in cells} <= who
 
 
 def of_parts(*names: str) -> set[str]:
@@ -78,13 +75,31 @@ def of_parts(*names: str) -> set[str]:
 async def test_a_peer_that_falls_is_told_of_and_the_others_go_on(
     empty_database: str, server: embedded.Server
 ) -> None:
-    there = ["oban", "ours"]  # the first is not installed here
+    there, notes = ["oban", "ours"], guests.Notes()  # the first is not installed here
 
-    found = await guests.measured(server, empty_database, GUESTS, 1, there, ["noop"], "asyncio")
+    await guests.measure(server, empty_database, GUESTS, 1, there, ["noop"], "asyncio", notes)
 
-    assert found["remarks"] == {"oban": {"everything": "failed: fill failed with oban"}}
-    assert found["samples"]["oban"]["noop"] == []
-    assert len(found["samples"]["ours"]["noop"]) == 1
+    assert notes.remarks.keys() == {"oban"}
+    assert notes.remarks["oban"]["everything"].startswith("failed: fill: ModuleNotFoundError")
+    assert list(notes.samples) == ["ours"]
+    assert len(notes.samples["ours"]["noop"]) == 1
+
+
+async def test_what_was_found_before_ours_fell_is_kept(
+    this: parts.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enough = guests.jobs_for
+    monkeypatch.setattr(
+        guests,
+        "jobs_for",
+        lambda guest, load, sizes: 1 if load == "wait" else enough(guest, load, sizes),
+    )
+
+    with pytest.raises(RuntimeError, match="were not enough"):
+        await parts.run(this, ["guest"])
+
+    assert len(this.notes.samples["guest-noop"]["ours"]) == 1
+    assert "guest-wait" not in this.notes.samples
 
 
 def test_of_jobs_that_take_milliseconds_a_peer_gets_fewer() -> None:

@@ -54,10 +54,11 @@ async def measured(
         wanted = chosen(said.peers, peers())
         contestants = there(said, wanted, dsn, build, loop, stack, skipped)
         court = Court(dsn, build / "bench-logs", server.log)
-        run = parts.Run(server, dsn, build, repeat, wanted, skipped, notes)
+        run = parts.Run(server, build, repeat, wanted, skipped, notes)
 
         async def everything() -> None:
             await course.run(court, contestants, sizes, repeat, only, told, notes)
+            await court.close()  # nobody else is there while the parts are measured
             await parts.run(run, only)
 
         try:

@@ -166,7 +166,7 @@ def _result(line: Line, samples: Samples, peers: Sequence[str]) -> Result | None
         if beside == BEST:
             beside = best(samples, line.rival, peers, higher=line.unit == "/s")
         theirs = taken(samples, line.rival, beside)
-    ratios = [a / b for a, b in zip(ours, theirs, strict=False)]
+    ratios = [a / b for a, b in zip(ours, theirs, strict=False) if b]
     if not ratios:
         return None
     rival = None if isinstance(line.rival, float) else Figure.of(theirs)

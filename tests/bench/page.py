@@ -25,18 +25,34 @@ def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {**before, **now}
     found["samples"] = _each(before["samples"], now["samples"])
     earlier = {
-        name: {} if "everything" in why and name in now["contestants"] else why
+        name: {what: words for what, words in why.items() if not _is_anew(what, name, now)}
         for name, why in before["remarks"].items()
     }
     found["remarks"] = _each(earlier, now["remarks"])
     for what in ("contestants", "skipped", "versions", "details"):
         found[what] = before.get(what, {}) | now.get(what, {})
     found["skipped"] = {
-        name: why for name, why in found["skipped"].items() if name not in found["contestants"]
+        name: why
+        for name, why in found["skipped"].items()
+        if name in now["skipped"] or not (name in found["contestants"] or _has_now(name, now))
     }
     commands = dict.fromkeys((*before["command"].split("; "), now["command"]))
     found["command"] = "; ".join(commands)
     return found
+
+
+def _has_now(skipped: str, now: dict[str, Any]) -> bool:
+    """Tell whether a part that an earlier run skipped, for all or for a guest, is there now."""
+    details = now.get("details", {})
+    return skipped in details or (skipped.endswith(" as a guest") and "guest" in details)
+
+
+def _is_anew(what: str, who: str, now: dict[str, Any]) -> bool:
+    """Tell whether a remark of an earlier run is about what the later one has measured."""
+    part, _, _ = what.partition(", ")
+    if part in now.get("details", {}):
+        return True
+    return what == "everything" and who in now["contestants"]
 
 
 def _each(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +63,7 @@ def tables(found: dict[str, Any]) -> str:
     """Set out all: what should be reached, and everybody's figures."""
     on_postgres = [name for name, kind in found["contestants"].items() if kind == "peer"]
     lines = results(found["samples"], on_postgres, LINES)
-    parts = [targets(lines), missed(lines)]
+    parts = [targets(lines), missed(lines, LINES)]
     order = list(found["contestants"])
     parts += [
         f"### {one.title}\n\n{drawn}"
@@ -81,9 +97,10 @@ def head(found: dict[str, Any]) -> str:
     return "\n".join(
         (
             f"{found['date'][:10]}, {machine['processor']}, {machine['cores']} processors, {machine['system']}.",
-            f"Each figure is the median of {settings['repeat']} repeats. Postgres: {postgres}.",
+            f"Each figure is the median of {settings['repeat']} repeats, but those of long runs (log, pinned, steady, idle), of one. Postgres: {postgres}.",
             f"{versions}.",
             *_runs(found["command"].count("; ") + 1),
+            *([f"It did not come to its end: {found['fell']}."] if found.get("fell") else []),
             "",
             "```sh",
             found["command"].replace("; ", "\n"),

@@ -7,7 +7,7 @@ Each leaves its figures among the samples, as series of "ours" and of whoever el
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from tests.bench.course import Notes, Samples
 from tests.bench.environments import Peer
 from tests.bench.guest import measure as guests
 from tests.bench.guest import report as of_guests
+from tests.bench.server import database
 from tests.bench.tables import measure as tables
 from tests.bench.tables import series
 from tests.bench.terminal import show
 
 HOUR = "steady"
+LOOP = "asyncio"  # of guests: an app has that of its server, and a peer may not choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,6 @@ class Run:
     """Where, beside whom, how often, how much, and where what is found goes."""
 
     server: embedded.Server
-    dsn: str
     build: Path
     repeat: int
     peers: list[Peer]
@@ -59,7 +60,8 @@ def of_tables(name: str) -> Callable[[Run], Awaitable[None]]:
         if name == "log" and not waldump.exists():
             this.skipped["log"] = f"there is no {waldump.name} beside this Postgres"
             return
-        found = await tables.measured(this.server, this.tables, [name], waldump)
+        sizes = replace(this.tables, repeat=this.repeat)
+        found = await tables.measured(this.server, sizes, [name], waldump)
         this.note(name, series.of(found), found)
 
     return part
@@ -68,14 +70,19 @@ def of_tables(name: str) -> Callable[[Run], Awaitable[None]]:
 def of_guest(name: str, loads: tuple[str, ...]) -> Callable[[Run], Awaitable[None]]:
     async def part(this: Run) -> None:
         there = guests.of_peers(this.peers, this.build / "bench-peers", this.skipped)
-        found = await guests.measured(
-            this.server, this.dsn, this.guests, this.repeat, ["ours", *there], loads, "asyncio",
-        )  # fmt: skip
-        for who, by_load in found.pop("remarks").items():
-            remarks = this.notes.remarks.setdefault(who, {})
-            remarks |= {f"{name}, {load}": why for load, why in by_load.items()}
-        samples = of_guests.series(found.pop("samples"), found["idle"])
-        this.note(name, samples, found)
+        found, repeat = guests.Notes(), this.repeat
+        try:
+            # Of its own: some of the others cannot make their tables twice.
+            async with database(this.server, name) as dsn:
+                await guests.measure(
+                    this.server, dsn, this.guests, repeat, ["ours", *there], loads, LOOP, found
+                )
+        finally:
+            for who, by_load in found.remarks.items():
+                remarks = this.notes.remarks.setdefault(who, {})
+                remarks |= {f"{name}, {load}": why for load, why in by_load.items()}
+            told = guests.summed_up(found, this.guests, repeat, LOOP)
+            this.note(name, of_guests.series(found.samples, found.idles), told)
 
     return part
 

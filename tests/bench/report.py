@@ -16,6 +16,7 @@ from tests.bench.course import Remarks, Samples
 from tests.bench.lines import (
     Cell,
     Figure,
+    Line,
     Result,
     kilobytes,
     megabytes,
@@ -157,17 +158,18 @@ def targets(found: Sequence[Result]) -> str:
     return markdown(rows)
 
 
-def missed(found: Sequence[Result]) -> str:
-    """Tell what stands in the way of each line that was missed."""
+def missed(found: Sequence[Result], lines: Sequence[Line]) -> str:
+    """Tell what stands in the way of each line that was missed; `lines`: all there are, in their order."""
+    names, head = dict[Line, str](), ""
+    for line in lines:
+        head = head if line.what.startswith("…") else line.what
+        names[line] = line.what.replace("…", f"{head},", 1)
     ways: dict[str, list[str]] = {}
-    before = ""
     for result in found:
-        before = before if result.line.what.startswith("…") else result.line.what
         if result.reached is False:
-            name = result.line.what.replace("…", f"{before},", 1)
-            ways.setdefault(result.line.why or "not known", []).append(name)
-    lines = [f"- {'; '.join(names)}: {why}." for why, names in ways.items()]
-    return "### What is missed, and why\n\n" + "\n".join(lines) if lines else ""
+            ways.setdefault(result.line.why or "not known", []).append(names[result.line])
+    told = [f"- {'; '.join(those)}: {why}." for why, those in ways.items()]
+    return "### What is missed, and why\n\n" + "\n".join(told) if told else ""
 
 
 def _loop(cell: Cell) -> str:
@@ -216,14 +218,17 @@ def ahead(samples: Samples, kinds: dict[str, str]) -> list[str]:
                 f"{who}, {_short(one.title)}, {column.head}: "
                 f"{value:{column.digits}}, we {choose(own):{column.digits}}"
                 for who, value in medians.items()
-                if own and kinds[who] in ("peer", "redis") and choose(value, *own) == value
+                if own
+                and kinds[who] in ("peer", "redis")
+                and value != choose(own)
+                and choose(value, *own) == value
             ]
     return found
 
 
 def _short(title: str) -> str:
     first, _, rest = title.partition(": ")
-    return rest if first == "Guest" else first.lower()
+    return f"guest, {rest}" if first == "Guest" else first.lower()
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from asyncjobs import embedded
 from tests.bench.environments import chosen, peers
 from tests.bench.guest.guest import GUESTS
-from tests.bench.guest.measure import IDLE, LOADS, QUICK, Sizes, measured, of_peers
+from tests.bench.guest.measure import IDLE, LOADS, QUICK, Notes, Sizes, measure, of_peers, summed_up
 from tests.bench.guest.stay import PYTHONS
 from tests.bench.server import SETTINGS, database
 from tests.bench.terminal import show
@@ -59,14 +59,15 @@ async def whole(server: embedded.Server, said: argparse.Namespace) -> dict[str, 
     )
     guests = [*(said.guest or ["ours"]), *there]
     loop = "uvloop" if said.uvloop else "asyncio"
+    repeat, notes = said.repeat or sizes.repeat, Notes()
     async with database(server) as dsn:
-        found = await measured(server, dsn, sizes, said.repeat or sizes.repeat, guests, loads, loop)
+        await measure(server, dsn, sizes, repeat, guests, loads, loop, notes)
     for name, why in skipped.items():
         show(f"{name}: skipped, {why}")
-    for name, by_load in found["remarks"].items():
+    for name, by_load in notes.remarks.items():
         for load, why in by_load.items():
             show(f"{name}: {load}: {why}")
-    return found
+    return {**summed_up(notes, sizes, repeat, loop), "samples": notes.samples}
 
 
 if __name__ == "__main__":

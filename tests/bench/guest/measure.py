@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,13 @@ class Sizes:
     windows: Windows = LONG
     repeat: int = 3
     idle: float = 60.0  # seconds
-    noops: int = 200_000
+    noops: int = 300_000
     others: int = 50_000
     of_peers: int = 80_000  # at most, as they take longer to store them
     of_peers_slow: int = 10_000  # of what takes a job some milliseconds
 
 
-QUICK = Sizes(windows=Windows(3.0, 5.0, 1.0), repeat=1, idle=15.0, noops=100_000, others=20_000, of_peers=50_000)  # fmt: skip
+QUICK = Sizes(windows=Windows(3.0, 5.0, 1.0), repeat=1, idle=15.0, noops=150_000, others=20_000, of_peers=50_000)  # fmt: skip
 
 
 def of_peers(wanted: Sequence[Peer], where: Path, skipped: dict[str, str]) -> list[str]:
@@ -61,7 +61,18 @@ def of_peers(wanted: Sequence[Peer], where: Path, skipped: dict[str, str]) -> li
     return found
 
 
-async def measured(
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What was found by now; one who is stopped keeps it."""
+
+    samples: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    """By guest and load: a stay for each repeat."""
+    idles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    remarks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By guest and load: why there is nothing."""
+
+
+async def measure(
     server: embedded.Server,
     dsn: str,
     sizes: Sizes,
@@ -69,23 +80,20 @@ async def measured(
     guests: Sequence[str],
     loads: Sequence[str],
     loop: str,
-) -> dict[str, Any]:
+    notes: Notes,
+) -> None:
     """
-    Let the guests take turns, kind by kind; prints what comes out, and gives all of it.
+    Let the guests take turns, kind by kind, in a database of their own.
 
     A peer that falls is told of among the remarks, and the others go on.
     """
-    samples: dict[str, dict[str, list[Any]]] = {
-        guest: {load: [] for load in loads if load != IDLE} for guest in guests
-    }
-    remarks: dict[str, dict[str, str]] = {}
-    idles: dict[str, Any] = {}
+    remarks = notes.remarks
 
     async def tried(guest: str, what: str, doing: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(STAYS_WITHIN):
                 return await doing
-        except (RuntimeError, TimeoutError) as error:
+        except (RuntimeError, ValueError, OSError) as error:  # TimeoutError is an OSError
             if guest not in peers():
                 raise
             remarks.setdefault(guest, {})[what] = f"failed: {str(error) or 'not done in time'}"
@@ -101,26 +109,30 @@ async def measured(
         count = jobs_for(guest, load, sizes)
         doing = stay(guest, dsn, loop, load, count, sizes.rate, sizes.windows)
         if found := await tried(guest, load, doing):
-            samples[guest][load].append(found)
+            notes.samples.setdefault(guest, {}).setdefault(load, []).append(found)
     for guest in dict.fromkeys(["none", *guests]) if IDLE in loads else ():
         if EVERYTHING not in remarks.get(guest, {}):
             told(f"{IDLE}: {guest}")
-            if found := await tried(guest, IDLE, idle(guest, dsn, server.log, loop, sizes.idle)):
-                idles[guest] = found
+            doing = idle(guest, dsn, server.log, loop, sizes.idle)
+            if found := await tried(guest, IDLE, doing):
+                notes.idles[guest] = found
+
+
+def summed_up(notes: Notes, sizes: Sizes, repeat: int, loop: str) -> dict[str, Any]:
+    """Print what was found, and give it without its samples."""
     told("")
-    lines = report.lines(samples)
+    lines = report.lines(notes.samples)
     if lines:
         show(report.table(lines))
-    if idles:
-        show(report.idle_table(idles))
+    if "none" in notes.idles:
+        show(report.idle_table(notes.idles))
     return {
         "sizes": asdict(sizes),
         "repeat": repeat,
         "loop": loop,
         "lines": lines,
-        "idle": idles,
-        "remarks": remarks,
-        "samples": samples,
+        "idle": notes.idles,
+        "remarks": notes.remarks,
     }
 
 

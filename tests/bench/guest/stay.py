@@ -109,11 +109,17 @@ async def keep(name: str, dsn: str, do: str, load: str = "", count: int = 0) -> 
 async def run(module: str, *said: object, python: tuple[str, ...] = (sys.executable,)) -> bytes:
     """Run a module of this package to its end, and give what it printed; raises RuntimeError."""
     process = await asyncio.create_subprocess_exec(
-        *python, "-m", f"tests.bench.guest.{module}", *map(str, said), stdout=PIPE
+        *python, "-m", f"tests.bench.guest.{module}", *map(str, said), stdout=PIPE, stderr=PIPE
     )
-    printed, _ = await process.communicate()
+    try:
+        printed, complaint = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
-        raise RuntimeError(f"{module} failed with {said[0]}")
+        words = complaint.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise RuntimeError(f"{module}: {words[-1].strip()}")
     return printed
 
 

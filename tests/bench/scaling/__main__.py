@@ -15,6 +15,7 @@ from typing import Any
 
 from asyncjobs import embedded
 from tests.bench.contestant import connections
+from tests.bench.loops import quickest
 from tests.bench.scaling import growth, idle, notify, partitioned
 from tests.bench.scaling.growth import Kind, Place
 from tests.bench.scaling.load import Spent
@@ -40,6 +41,8 @@ def main() -> None:
     )
     said = parser.parse_args()
     found: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds")}
+    found["loop"] = quickest()
+    show(f"workers on {quickest()}")
     with servers(2 if "servers" in (said.only or PARTS) else 1) as started:
         for part in said.only or PARTS:
             found[part] = asyncio.run(MEASURES[part](started, said.seconds, sorted(said.processes)))
