@@ -3,9 +3,9 @@ Making scheduled jobs ready when they are due.
 
 A process knows of the next due job because it stored it, was told of it, or saw it in the safety poll. It
 sleeps on its own monotonic clock until then: Postgres tells durations, never times of day. Any process
-promotes any due job; when several wake for the same one, a jitter of a few milliseconds lets one of them
-find the work and the others nothing. A due row that somebody holds is skipped, and asked for again until it
-is ready, by us or by whoever held it.
+promotes any due job; when several wake for the same one, those who were not the first the last time wait for some
+milliseconds, so that one of them finds the work and the others nothing. A due row that somebody holds is skipped,
+and asked for again until it is ready, by us or by whoever held it.
 
 Where it takes long, because dead entries lie before what is due, the next one begins where the last one
 came to, and now and then one begins at the beginning, as claims do (`cursor.py`).
@@ -29,10 +29,34 @@ log: logging.Logger = logging.getLogger("asyncjobs.due")
 
 BATCH = 500  # jobs
 JITTER = 0.003  # seconds
+NONE = 0.0002  # seconds of jitter that are none: a timer is not as exact
+EARLY = 0.01  # seconds by which our clock may wake us before Postgres's says that it is time
 AGAIN_AFTER = 1.0  # seconds, when Postgres did not answer
 HELD_FOR = (
     0.05  # seconds, when others hold what is due; doubled while they go on, up to AGAIN_AFTER
 )
+
+
+class Jitter:
+    """
+    How long to let others go first.
+
+    Not at all, until somebody else is seen to have promoted what was due; then for some milliseconds, half as long
+    after each promotion of one's own. So of several one is soon the first each time, and who is alone never waits.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0.0
+
+    def pick(self) -> float:
+        """Give seconds to wait."""
+        return random.uniform(0, self.most)
+
+    def learn(self, *, first: bool) -> None:
+        """We were the first to promote what was due, or somebody else was."""
+        self.most = self.most / 2 if first else JITTER
+        if self.most < NONE:
+            self.most = 0.0
 
 
 class Promoter:
@@ -44,6 +68,7 @@ class Promoter:
         self._bell = Bell()
         self._next: float | None = None  # on the loop's clock
         self._pause = HELD_FOR
+        self._jitter = Jitter()
         self._reached: str | None = None
         self._whole_at = 0.0  # on the loop's clock: when to begin at the beginning again
 
@@ -67,7 +92,8 @@ class Promoter:
             if await self._bell.heard(wait):
                 continue
             self._next = None
-            await asyncio.sleep(random.uniform(0, JITTER))
+            if others_first := self._jitter.pick():
+                await asyncio.sleep(others_first)
             try:
                 await self._promote()
             except NoAnswer as error:
@@ -81,6 +107,9 @@ class Promoter:
         promoted = await self._next_batch()
         if promoted.number:
             self._ready(dict.fromkeys(promoted.queues, promoted.number))
+        is_early = not promoted.saw and promoted.due_in is not None and promoted.due_in < EARLY
+        if not is_early:
+            self._jitter.learn(first=promoted.number > 0 and promoted.number == promoted.saw)
         if promoted.number < promoted.saw:
             self.due(self._pause)
             self._pause = min(self._pause * 2, AGAIN_AFTER)

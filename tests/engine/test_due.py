@@ -8,8 +8,10 @@ from datetime import datetime, timedelta, timezone
 import asyncpg
 
 from asyncjobs import Jobs, JobState
+from asyncjobs.engine.due import JITTER, Jitter
 from tests.engine.conftest import STATEMENTS
-from tests.moments import until
+from tests.engine.harm import inside
+from tests.moments import until, until_true
 
 
 async def test_a_delayed_job_runs_when_it_is_due_and_not_before(jobs: Jobs) -> None:
@@ -129,3 +131,41 @@ async def test_what_a_crash_may_take_back_is_not_flushed_for(eyes: asyncpg.Conne
             await eyes.execute("set local synchronous_commit = on")
             await eyes.fetch(STATEMENTS[name], *arguments)
             assert await eyes.fetchval("show synchronous_commit") == "off", name
+
+
+async def test_who_is_alone_lets_nobody_go_first_and_of_two_one_does(
+    jobs: Jobs, database: str
+) -> None:
+    other = Jobs(database)
+
+    @jobs.task(name="t")
+    async def work() -> None: ...
+
+    @other.task(name="t")
+    async def same() -> None: ...
+
+    def jitters(*those: Jobs) -> list[float]:
+        return [inside(one)._promoter._jitter.most for one in those]
+
+    async def run_some() -> None:
+        soon = work.options(delay=timedelta(milliseconds=60))
+        for handle in [await soon.enqueue() for _ in range(3)]:
+            await handle.result(20)
+
+    async with jobs.running():
+        await run_some()
+        assert jitters(jobs) == [0.0]
+        async with other.running():
+            await run_some()
+            await until_true(lambda: max(jitters(jobs, other)) > 0)
+
+
+def test_jitter_goes_when_one_is_first_again_and_again() -> None:
+    jitter = Jitter()
+
+    jitter.learn(first=False)
+    assert 0 <= jitter.pick() <= jitter.most == JITTER
+    for _ in range(5):
+        jitter.learn(first=True)
+
+    assert jitter.pick() == 0.0
