@@ -24,6 +24,9 @@ from dataclasses import dataclass, field
 ROUTES = ("/json", "/row?id=7")
 ANSWER_WITHIN = 10.0  # seconds
 MOST = 200  # connections
+KEPT = (
+    2.0  # seconds that a connection may be idle: servers close theirs after some, uvicorn after 5
+)
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Connection:
     socket: socket.socket
     route: str = ""
     due: float = 0.0
+    freed_at: float = 0.0
     heard: bytearray = field(default_factory=bytearray)
 
     def fileno(self) -> int:
@@ -44,8 +48,10 @@ class Connection:
         self.socket.sendall(f"GET {route} HTTP/1.1\r\nhost: guest\r\n\r\n".encode())
 
     def is_answered(self) -> bool:
-        """Read what there is; tells whether the answer is complete. Raises RuntimeError where it is not a 200."""
-        self.heard += self.socket.recv(65536)
+        """Read what there is; tells whether the answer is complete. Raises RuntimeError where it is not a 200, or none."""
+        if not (more := self.socket.recv(65536)):
+            raise RuntimeError(f"{self.route}: the server hung up")
+        self.heard += more
         head, ends, body = self.heard.partition(b"\r\n\r\n")
         if not ends:
             return False
@@ -76,7 +82,13 @@ class Load:
 
     def run(self, seconds: float) -> None:
         """Send, and hear, until all is answered. Raises TimeoutError."""
-        began = time.perf_counter()
+        try:
+            self._run(time.perf_counter(), seconds)
+        finally:
+            for connection in (*self._free, *self._asking):
+                connection.socket.close()
+
+    def _run(self, began: float, seconds: float) -> None:
         dues = self._dues(began, seconds)
         due = next(dues, None)
         while due is not None or self._asking:
@@ -97,9 +109,17 @@ class Load:
         self.late.append(now - due)
         if len(self._asking) >= MOST:
             raise TimeoutError(f"{MOST} requests wait for an answer")
-        connection = self._free.pop() if self._free else self._connect()
+        connection = self._kept(now) or self._connect()
         connection.send(route, due)
         self._asking.append(connection)
+
+    def _kept(self, now: float) -> Connection | None:
+        """Take the one that was used last, if it still is to be trusted; those that are not are closed."""
+        if self._free and now - self._free[-1].freed_at < KEPT:
+            return self._free.pop()
+        while self._free:
+            self._free.pop().socket.close()
+        return None
 
     def _connect(self) -> Connection:
         made = socket.create_connection(("127.0.0.1", self._port))
@@ -109,7 +129,8 @@ class Load:
     def _hear(self, within: float) -> None:
         for connection in select.select(self._asking, (), (), max(0.0, within))[0]:
             if connection.is_answered():
-                self.took[connection.route].append(time.perf_counter() - connection.due)
+                connection.freed_at = time.perf_counter()
+                self.took[connection.route].append(connection.freed_at - connection.due)
                 self._asking.remove(connection)
                 self._free.append(connection)
 
