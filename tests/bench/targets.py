@@ -43,7 +43,7 @@ BY_HAND = (
 )
 ONE_COMMIT = "it is made of one commit that is on the disk, and the process's wakeup after it"
 CLAIMED = "a claim writes a new version of the row, and its entries in two indexes"
-DUE = "two commits, one that makes it ready and one that claims it, after up to 3 ms so that processes do not wake all at once"
+DUE = "two commits, one that makes it ready and one that claims it"
 CORES = "the app, its load, the jobs and Postgres share the processors of this machine"
 SLOTS = "ten slots run 200 of them a second; who has no cap runs more"
 
