@@ -260,7 +260,7 @@ def test_a_later_run_is_added_to_an_earlier_one() -> None:
 def test_what_a_later_run_has_measured_is_no_longer_missing() -> None:
     before = {
         "command": "a", "samples": {}, "versions": {}, "details": {},
-        "remarks": {"other": {"guest, everything": "failed", "late": "has no clock"}},
+        "remarks": {"other": {"guest, everything": "failed", "late": "has no clock"}, "third": {"guest, mix": "failed"}},
         "contestants": {"ours": "ours", "other": "peer"}, "skipped": {"log": "no pg_waldump", "other as a guest": "why"},
     }  # fmt: skip
     now = {
@@ -270,7 +270,10 @@ def test_what_a_later_run_has_measured_is_no_longer_missing() -> None:
 
     found = page.joined(before, now)
 
-    assert found["remarks"] == {"other": {"late": "has no clock"}}
+    assert found["remarks"] == {
+        "other": {"late": "has no clock"},
+        "third": {"guest, mix": "failed"},
+    }
     assert found["skipped"] == {}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asyncjobs import embedded
-from tests.bench import parts, roll
+from tests.bench import page, parts, roll
 from tests.bench.course import Notes
 from tests.bench.environments import peers
 from tests.bench.guest import measure as guests
@@ -23,7 +23,13 @@ TABLES = tables.Sizes(
     Crowd(2_000, 500, 500), drained=200, repeat=1, due=5, pinned=1.0, steady=1.0, costed=200, alone=10,
 )  # fmt: skip
 GUESTS = guests.Sizes(
-    rate=50.0, windows=Windows(0.4, 0.4, 0.1), repeat=1, idle=0.5, noops=60_000, others=2_000
+    rate=50.0,
+    windows=Windows(0.4, 0.4, 0.1),
+    repeat=1,
+    settled=5.0,
+    idle=0.5,
+    noops=60_000,
+    others=2_000,
 )
 
 
@@ -41,6 +47,11 @@ async def test_tables_give_every_aim_its_figures(this: parts.Run) -> None:
     found = results(this.notes.samples, [], LINES)
     [full] = [each for each in found if each.line.ours.series == "drain-crowded"]
     assert full.ratio.median > 0
+    [_, over_time] = shown(this).split("### 800 jobs a second, while a transaction stays open", 1)
+    assert (
+        sum(line.startswith("| 0.0 min ") for line in over_time.split("### ")[0].splitlines())
+        == tables.STRETCHES
+    )
 
 
 async def test_a_guest_gives_every_aim_its_figures(this: parts.Run) -> None:
@@ -50,6 +61,13 @@ async def test_a_guest_gives_every_aim_its_figures(this: parts.Run) -> None:
     assert this.notes.samples.keys() >= of_parts("guest", "idle")
     assert 0 < this.notes.samples["guest-burn"]["ours"][0][0] <= 1 / BURN
     assert this.notes.samples["idle-connections"]["ours"] == [[2]]
+    assert all(f"| ours  | {load}" in shown(this) for load in guests.LOADS)
+
+
+def shown(this: parts.Run) -> str:
+    notes = this.notes
+    found = {"contestants": {"ours": "ours"}, "skipped": {}, "remarks": {}, "samples": notes.samples, "details": notes.details}  # fmt: skip
+    return page.tables(found)
 
 
 def test_each_aim_is_of_something_that_is_measured() -> None:

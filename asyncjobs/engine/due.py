@@ -3,8 +3,8 @@ Making scheduled jobs ready when they are due.
 
 A process knows of the next due job because it stored it, was told of it, or saw it in the safety poll. It
 sleeps on its own monotonic clock until then: Postgres tells durations, never times of day. Any process
-promotes any due job; when several wake for the same one, those who were not the first the last time wait for some
-milliseconds, so that one of them finds the work and the others nothing. A due row that somebody holds is skipped,
+promotes any due job; when several are at the same one, whoever found it taken lets others go first from then on, by
+some milliseconds, so that one of them finds the work and the others nothing. A due row that somebody holds is skipped,
 and asked for again until it is ready, by us or by whoever held it.
 
 Where it takes long, because dead entries lie before what is due, the next one begins where the last one
@@ -30,7 +30,6 @@ log: logging.Logger = logging.getLogger("asyncjobs.due")
 BATCH = 500  # jobs
 JITTER = 0.003  # seconds
 NONE = 0.0002  # seconds of jitter that are none: a timer is not as exact
-EARLY = 0.01  # seconds by which our clock may wake us before Postgres's says that it is time
 AGAIN_AFTER = 1.0  # seconds, when Postgres did not answer
 HELD_FOR = (
     0.05  # seconds, when others hold what is due; doubled while they go on, up to AGAIN_AFTER
@@ -41,8 +40,8 @@ class Jitter:
     """
     How long to let others go first.
 
-    Not at all, until somebody else is seen to have promoted what was due; then for some milliseconds, half as long
-    after each promotion of one's own. So of several one is soon the first each time, and who is alone never waits.
+    Not at all, until somebody else is seen at what is due; then for some milliseconds, half as long after each
+    promotion with nobody in the way. So of several one is soon the first each time, and who is alone never waits.
     """
 
     def __init__(self) -> None:
@@ -53,7 +52,7 @@ class Jitter:
         return random.uniform(0, self.most)
 
     def learn(self, *, first: bool) -> None:
-        """We were the first to promote what was due, or somebody else was."""
+        """We had what was due for ourselves, or somebody else was at it."""
         self.most = self.most / 2 if first else JITTER
         if self.most < NONE:
             self.most = 0.0
@@ -107,9 +106,8 @@ class Promoter:
         promoted = await self._next_batch()
         if promoted.number:
             self._ready(dict.fromkeys(promoted.queues, promoted.number))
-        is_early = not promoted.saw and promoted.due_in is not None and promoted.due_in < EARLY
-        if not is_early:
-            self._jitter.learn(first=promoted.number > 0 and promoted.number == promoted.saw)
+        if promoted.saw:
+            self._jitter.learn(first=promoted.number == promoted.saw)
         if promoted.number < promoted.saw:
             self.due(self._pause)
             self._pause = min(self._pause * 2, AGAIN_AFTER)

@@ -1,5 +1,5 @@
 """
-The safety poll: the one statement that an idle process sends, every thirty seconds, on the link.
+The safety poll: the one statement that an idle process sends, twice a minute at most, on the link.
 
 With a lease in place of the link nothing is heard of the others, and the poll stands in for it: then it comes
 every second.
@@ -49,7 +49,7 @@ class Poller:
         every = EVERY if self._hears else EVERY_UNHEARD
         pause = every
         while True:
-            await self._bell.heard(pause * random.uniform(0.9, 1.0))
+            await self._bell.heard(pause * random.uniform(1.0, 1.1))
             try:
                 found = await self._ledger.poll()
             except NoAnswer as error:

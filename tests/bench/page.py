@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.environments import peers
+from tests.bench.guest import report as of_guests
 from tests.bench.lines import results
 from tests.bench.plot import plot
 from tests.bench.remote import ROOT
-from tests.bench.report import SHEETS, ahead, missed, sheet, targets
+from tests.bench.report import SHEETS, ahead, markdown, missed, sheet, targets
 from tests.bench.targets import LINES
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -18,6 +19,14 @@ BEGINS, ENDS = (
     "<!-- the figures: nox -s bench -- --page writes them -->",
     "<!-- the end of the figures -->",
 )
+
+OVER_TIME = {
+    "pinned": "800 jobs a second, while a transaction stays open all the time",
+    "steady": "800 jobs a second for an hour",
+}
+MOMENT = (
+    "after", "jobs/s", "backlog", "a claim, p50", "p99", "dead rows", "hot table", "its indexes", "archive",
+)  # fmt: skip
 
 
 def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +40,10 @@ def joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     found["remarks"] = _each(earlier, now["remarks"])
     for what in ("contestants", "skipped", "versions", "details"):
         found[what] = before.get(what, {}) | now.get(what, {})
+    if "guest" in found["details"]:
+        found["details"]["guest"] = _guests_joined(
+            _details(before, "guest"), _details(now, "guest")
+        )
     found["skipped"] = {
         name: why
         for name, why in found["skipped"].items()
@@ -50,9 +63,16 @@ def _has_now(skipped: str, now: dict[str, Any]) -> bool:
 def _is_anew(what: str, who: str, now: dict[str, Any]) -> bool:
     """Tell whether a remark of an earlier run is about what the later one has measured."""
     part, _, _ = what.partition(", ")
-    if part in now.get("details", {}):
-        return True
-    return what == "everything" and who in now["contestants"]
+    return who in now["contestants"] and (what == "everything" or part in now.get("details", {}))
+
+
+def _guests_joined(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    lines = {
+        (line["guest"], line["load"]): line
+        for each in (before, now)
+        for line in each.get("lines", ())
+    }
+    return {**before, **now, "lines": list(lines.values())}
 
 
 def _each(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -70,8 +90,40 @@ def tables(found: dict[str, Any]) -> str:
         for one in SHEETS
         if (drawn := sheet(one, found["samples"], order))
     ]
+    parts += [_guests(found), *(_over_time(found, part) for part in OVER_TIME)]
     parts += (_ahead(found), _missing(found))
     return "\n\n".join(filter(None, parts))
+
+
+def _guests(found: dict[str, Any]) -> str:
+    lines = _details(found, "guest").get("lines")
+    if not lines:
+        return ""
+    return f"### Guest: requests alone and beside jobs\n\n{markdown(of_guests.rows(lines))}"
+
+
+def _over_time(found: dict[str, Any], part: str) -> str:
+    moments = _details(found, part).get(part)
+    if not moments:
+        return ""
+    rows = [
+        (
+            f"{each['at'] / 60:.1f} min",
+            f"{each['rate']:.0f}",
+            f"{each['backlog']}",
+            f"{each['claim_p50'] * 1000:.1f} ms",
+            f"{each['claim_p99'] * 1000:.1f} ms",
+            f"{each['dead']:,}",
+            *(f"{each[what] / 1e6:.1f} MB" for what in ("table", "indexes", "archive")),
+        )
+        for each in moments
+    ]
+    return f"### {OVER_TIME[part]}\n\n{markdown([MOMENT, *rows])}"
+
+
+def _details(found: dict[str, Any], part: str) -> dict[str, Any]:
+    details: dict[str, Any] = found.get("details", {}).get(part, {})
+    return details
 
 
 def _ahead(found: dict[str, Any]) -> str:
@@ -97,7 +149,7 @@ def head(found: dict[str, Any]) -> str:
     return "\n".join(
         (
             f"{found['date'][:10]}, {machine['processor']}, {machine['cores']} processors, {machine['system']}.",
-            f"Each figure is the median of {settings['repeat']} repeats, but those of long runs (log, pinned, steady, idle), of one. Postgres: {postgres}.",
+            f"Each figure is the median of {_repeats(found)} repeats, but those of long runs (log, pinned, steady, idle), of one. Postgres: {postgres}.",
             f"{versions}.",
             *_runs(found["command"].count("; ") + 1),
             *([f"It did not come to its end: {found['fell']}."] if found.get("fell") else []),
@@ -107,6 +159,13 @@ def head(found: dict[str, Any]) -> str:
             "```",
         )
     )
+
+
+def _repeats(found: dict[str, Any]) -> str:
+    """Tell how many there were; runs that were added may have had other numbers of them."""
+    numbers = {len(by_name["ours"]) for by_name in found["samples"].values() if "ours" in by_name}
+    numbers = {number for number in numbers if number > 1} or {1}
+    return " or ".join(str(number) for number in sorted(numbers))
 
 
 def _runs(count: int) -> list[str]:

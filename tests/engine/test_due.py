@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import asyncpg
 
@@ -133,31 +134,28 @@ async def test_what_a_crash_may_take_back_is_not_flushed_for(eyes: asyncpg.Conne
             assert await eyes.fetchval("show synchronous_commit") == "off", name
 
 
-async def test_who_is_alone_lets_nobody_go_first_and_of_two_one_does(
-    jobs: Jobs, database: str
+async def test_who_is_alone_waits_for_nobody_and_who_meets_another_does(
+    jobs: Jobs, eyes: asyncpg.Connection
 ) -> None:
-    other = Jobs(database)
-
-    @jobs.task(name="t")
+    @jobs.task
     async def work() -> None: ...
 
-    @other.task(name="t")
-    async def same() -> None: ...
-
-    def jitters(*those: Jobs) -> list[float]:
-        return [inside(one)._promoter._jitter.most for one in those]
-
-    async def run_some() -> None:
-        soon = work.options(delay=timedelta(milliseconds=60))
-        for handle in [await soon.enqueue() for _ in range(3)]:
-            await handle.result(20)
+    def most() -> Any:
+        return inside(jobs)._promoter._jitter.most
 
     async with jobs.running():
-        await run_some()
-        assert jitters(jobs) == [0.0]
-        async with other.running():
-            await run_some()
-            await until_true(lambda: max(jitters(jobs, other)) > 0)
+        past = work.options(run_at=datetime(2020, 1, 1, tzinfo=UTC))
+        soon = work.options(delay=timedelta(milliseconds=100))
+        for options in (past, soon, past):
+            await (await options.enqueue()).result(20)
+        assert most() == 0.0
+
+        held = await soon.enqueue()
+        async with eyes.transaction():
+            await eyes.execute("select from asyncjobs.job where id = $1 for update", held.id)
+            await until_true(lambda: most() == JITTER)
+        await held.result(20)
+        assert most() == JITTER / 2
 
 
 def test_jitter_goes_when_one_is_first_again_and_again() -> None:

@@ -11,16 +11,17 @@ from tests.bench.contestant import connections
 from tests.bench.counted import Count, logged
 from tests.bench.guest.stay import host, keep
 
-SETTLED_AFTER = 45.0  # seconds: what a process does once, when it comes up, is over; we look for 40 what may be ours
 SQL = Statements("tests.bench.guest", "asyncjobs")
 
 
-async def idle(name: str, dsn: str, log: Path, loop: str, seconds: float) -> dict[str, Any]:
-    """Measure an app with this guest for so long, while nobody asks anything of it."""
+async def idle(
+    name: str, dsn: str, log: Path, loop: str, settled: float, seconds: float
+) -> dict[str, Any]:
+    """Measure an app with this guest for so long, while nobody asks anything of it; from `settled` seconds after its start."""
     await keep(name, dsn, "clear")
     async with connections(dsn, 1) as [look], logged(dsn), host(name, dsn, loop) as app:
         database = await look.fetchval("select current_database()")
-        await asyncio.sleep(SETTLED_AFTER)
+        await asyncio.sleep(settled)
         count, before = Count(log), await app.figures()
         await asyncio.sleep(seconds)
         after, statements = await app.figures(), count.told()

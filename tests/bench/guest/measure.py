@@ -35,6 +35,9 @@ class Sizes:
     rate: float = 200.0  # requests a second
     windows: Windows = LONG
     repeat: int = 3
+    settled: float = (
+        45.0  # seconds after the start: what is done once is over; we look for 40 what may be ours
+    )
     idle: float = 60.0  # seconds
     noops: int = 300_000
     others: int = 50_000
@@ -113,7 +116,7 @@ async def measure(
     for guest in dict.fromkeys(["none", *guests]) if IDLE in loads else ():
         if EVERYTHING not in remarks.get(guest, {}):
             told(f"{IDLE}: {guest}")
-            doing = idle(guest, dsn, server.log, loop, sizes.idle)
+            doing = idle(guest, dsn, server.log, loop, sizes.settled, sizes.idle)
             if found := await tried(guest, IDLE, doing):
                 notes.idles[guest] = found
 

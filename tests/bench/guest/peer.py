@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
@@ -64,6 +65,8 @@ class Peer:
                 await sender.many(kinds[first : first + AT_ONCE])
 
     def running(self) -> AbstractAsyncContextManager[Any]:
+        # A thread for each slot, as we have; of its own, asyncio makes four more than there are processors.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(SLOTS))
         running: AbstractAsyncContextManager[Any] = self._player.running(SLOTS, self._run)
         return running
 

@@ -103,10 +103,15 @@ def _added(idles: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]
 
 def table(found: Iterable[Mapping[str, Any]]) -> str:
     """Set it out in columns."""
-    rows = [COLUMNS]
+    return columns(rows(found))
+
+
+def rows(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Give its cells, the heads first."""
+    cells: list[tuple[str, ...]] = [COLUMNS]
     for each in found:
         p50, p99, left = each["p50"], each["p99"], each["left_over"]
-        rows.append(
+        cells.append(
             (
                 each["guest"], each["load"],
                 f"{p50['alone']:.2f} ms", f"{p50['beside']:.2f} ms", f"{p50['ratio']:.2f}",
@@ -115,16 +120,16 @@ def table(found: Iterable[Mapping[str, Any]]) -> str:
                 "" if left is None else f"{left:.0%}", f"{each['late']:.2f} ms",
             )
         )  # fmt: skip
-    return columns(rows)
+    return cells
 
 
 def idle_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Set out what idling costs; the memory is what the guest adds to the bare app."""
-    rows = [
+    cells = [
         ("idle", "CPU ms a minute, added", "statements a minute", "connections added", "MB added")
     ]
     for name, each in _added(found).items():
-        rows.append(
+        cells.append(
             (
                 name,
                 f"{each['cpu'] * 1000:.0f}",
@@ -133,15 +138,15 @@ def idle_table(found: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{each['memory'] / 1e6:.1f}",
             )
         )
-    return columns(rows)
+    return columns(cells)
 
 
-def columns(rows: Sequence[tuple[str, ...]]) -> str:
+def columns(cells: Sequence[tuple[str, ...]]) -> str:
     """Align."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        for row in cells
     )
 
 
