@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from uuid import UUID
 
 LONGEST = 300  # characters of a line of code
 OTHERS: Mapping[str, str] = {
@@ -19,12 +20,17 @@ COMPUTES = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """How often jobs of one task have blocked the loop of one process, and the worst of it; `task`: None, no task's."""
+    """
+    How often jobs of one task have blocked the loop of one process, and the worst of it.
+
+    `task`: None, no task's. `job`: whose the worst was, which may not be kept any more.
+    """
 
     task: str | None
     who: str
     times: int
     worst: float  # seconds
+    job: UUID | None
     has_computed: bool
     line: str | None
     inside: str | None
@@ -62,6 +68,7 @@ def _read_all(noted: Mapping[str, Any], *, of_tasks: bool) -> Iterator[Block]:
             who=name if of_tasks else OTHERS.get(name, name),
             times=int(times),
             worst=seconds,
+            job=_id(worst.get("job")),
             has_computed=computed >= seconds * COMPUTES,
             line=_text(worst.get("line")),
             inside=_text(worst.get("inside")),
@@ -81,6 +88,13 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 <= value < 1e12 and math.isfinite(value) else None
+
+
+def _id(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _text(value: object) -> str | None:

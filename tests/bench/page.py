@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.bench.course import Samples
 from tests.bench.environments import peers
 from tests.bench.guest import report as of_guests
 from tests.bench.lines import results
 from tests.bench.plot import plot
 from tests.bench.remote import ROOT
 from tests.bench.report import SHEETS, ahead, markdown, missed, sheet, targets
+from tests.bench.tables import series
 from tests.bench.targets import LINES
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -82,17 +84,25 @@ def _each(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 def tables(found: dict[str, Any]) -> str:
     """Set out all: what should be reached, and everybody's figures."""
     on_postgres = [name for name, kind in found["contestants"].items() if kind == "peer"]
-    lines = results(found["samples"], on_postgres, LINES)
+    samples = _completed(found)
+    lines = results(samples, on_postgres, LINES)
     parts = [targets(lines), missed(lines, LINES)]
     order = list(found["contestants"])
     parts += [
-        f"### {one.title}\n\n{drawn}"
-        for one in SHEETS
-        if (drawn := sheet(one, found["samples"], order))
+        f"### {one.title}\n\n{drawn}" for one in SHEETS if (drawn := sheet(one, samples, order))
     ]
     parts += [_guests(found), *(_over_time(found, part) for part in OVER_TIME)]
     parts += (_ahead(found), _missing(found))
     return "\n\n".join(filter(None, parts))
+
+
+def _completed(found: dict[str, Any]) -> Samples:
+    """Give the samples, with the series that an older document has among its details only."""
+    samples: Samples = {}
+    for part in found.get("details", {}):
+        samples |= series.of(_details(found, part))
+    samples |= found["samples"]
+    return samples
 
 
 def _guests(found: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -61,16 +62,18 @@ async def test_a_task_shows_where_it_blocks_the_loop_and_what_to_do(
     await shelf.put_process(name="web:1", blocks={"tasks": {"resize": tally()}, "others": {}})
     await shelf.put_process(
         name="web:2", ended_at=shelf.began + timedelta(seconds=1),
-        blocks={"tasks": {"resize": tally(1, 0.5, inside="PIL/Image.py:7 in resize")}},
+        blocks={"tasks": {"resize": tally(1, 0.5, inside="PIL/Image.py:7 in resize", job=str(UUID(int=7)))}},
     )  # fmt: skip
     await shelf.put_process(name="web:3", blocks={"tasks": {"other": tally()}})
 
-    told = read(await browse.get("/jobs/?task=resize")).text.replace("\xa0", " ")
+    page = read(await browse.get("/jobs/?task=resize"))
+    told = page.text.replace("\xa0", " ")
 
     assert "web:1: 3 times, 1.2 s at worst, computing at shop/images.py:42 in shrink" in told
-    assert "web:2: once, 500 ms, computing at" in told
+    assert "web:2: once, 500 ms" in told
     assert "in PIL/Image.py:7 in resize" in told
     assert 'run="process"' in told
+    assert link(page, "500 ms") == f"/jobs/job/{UUID(int=7)}?task=resize"
     assert "web:3" not in told
 
 
@@ -93,6 +96,7 @@ async def test_nothing_is_said_where_nothing_blocks(
         {"tasks": {"resize": {"times": "many", "worst": []}}},
         {"tasks": {"resize": {"times": 1e300, "worst": {"seconds": -1}}}},
         {"tasks": {"resize": {"times": 1, "worst": {"seconds": 1, "line": {"<b>": 1}}}}},
+        {"tasks": {"resize": {"times": 1, "worst": {"seconds": 1, "job": "../processes"}}}},
     ],
     ids=str,
 )
@@ -108,7 +112,7 @@ async def test_rows_that_somebody_has_edited_do_no_harm(
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["tasks", "others", "app", "worst", "times", "seconds", "computed", "line", "x"]), inner
+        st.sampled_from(["tasks", "others", "app", "worst", "times", "seconds", "computed", "line", "job", "x"]), inner
     ),
     max_leaves=20,
 )  # fmt: skip

@@ -129,7 +129,7 @@ async def test_a_lease_is_had_though_all_of_the_pool_waits_for_a_stranger(
     stranger = await asyncpg.connect(database)
     gate = asyncio.Event()
     async with proxied(database) as proxy:
-        jobs = Jobs(database, link_dsn=proxy.dsn)
+        jobs = Jobs(database, link_dsn=proxy.dsn, queues=["default"])
 
         @jobs.task
         async def work() -> int:
@@ -143,9 +143,6 @@ async def test_a_lease_is_had_though_all_of_the_pool_waits_for_a_stranger(
             job = await work.enqueue()
             await until_true(lambda: inside(jobs).running)
             waits = await later.options(queue="nowhere").enqueue()
-            await eyes.execute(
-                "update asyncjobs.job set state = 'scheduled' where id = $1", waits.id
-            )
             async with stranger.transaction():
                 await stranger.execute(
                     "select from asyncjobs.job where id = $1 for update", waits.id
@@ -157,21 +154,22 @@ async def test_a_lease_is_had_though_all_of_the_pool_waits_for_a_stranger(
                         with suppress(Unavailable):
                             await jobs.cancel(waits.id)
 
-                acts = [asyncio.create_task(insist()) for _ in range(2)]
-                await until_they_wait(eyes)
-                proxy.refuse()
-                proxy.hang_up()
-
                 async def leased() -> bool:
                     return bool(
                         await eyes.fetchval("select lease_until > now() from asyncjobs.process")
                     )
 
-                await until(leased)
-                assert inside(jobs).running == [job.id]
-                for act in acts:
-                    act.cancel()
-                await asyncio.wait(acts)
+                acts = [asyncio.create_task(insist()) for _ in range(2)]
+                try:
+                    await until_they_wait(eyes)
+                    proxy.refuse()
+                    proxy.hang_up()
+                    await until(leased)
+                    assert inside(jobs).running == [job.id]
+                finally:
+                    for act in acts:
+                        act.cancel()
+                    await asyncio.wait(acts)
             proxy.refuse(on=False)
             gate.set()
             assert await job.result(20) == 1

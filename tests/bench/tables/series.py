@@ -22,6 +22,7 @@ def of(found: Mapping[str, Any]) -> Samples:
                 "rate": moment["rate"],
                 "backlog": moment["backlog"],
                 "claim": moment["claim_p50"],
+                "slow-claim": moment["claim_p99"],
                 "size": moment["table"] + moment["indexes"],
             }
             for what, value in told.items():
