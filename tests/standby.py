@@ -34,11 +34,21 @@ class Pair:
         hosts = [_host(server) for server in (self.standby, self.primary)]
         return f"postgresql://postgres@/postgres?host={','.join(hosts)}"
 
-    def kill_primary(self) -> None:
-        """Let the primary die as if of a bug: no word to anybody, its sockets closed."""
-        postmaster = find_postmaster(self.primary.log.parent / "data")
+    async def kill_primary(self) -> None:
+        """
+        Let the primary die as if of a bug: no word to anybody, its sockets closed; and wait until it is dead.
+
+        What it commits while it dies, its standby may never see.
+        """
+        data = self.primary.log.parent / "data"
+        postmaster = find_postmaster(data)
         assert postmaster is not None
         os.kill(postmaster.pid, signal.SIGQUIT)
+
+        async def is_gone() -> bool:
+            return find_postmaster(data) is None
+
+        await until(is_gone)
 
     async def promote(self) -> None:
         """Make the standby a primary, and wait until it is."""

@@ -89,7 +89,7 @@ async def test_a_standby_that_answers_beside_a_primary_that_is_down_means_not_ye
     pair: Pair,
 ) -> None:
     both = dial(pair.dsn, None)
-    pair.kill_primary()
+    await pair.kill_primary()
 
     async def primary_is_down() -> bool:
         try:
@@ -113,7 +113,7 @@ async def test_after_a_failover_link_and_pool_are_on_the_new_primary(pair: Pair)
         assert await (await double.enqueue(21)).result(timeout=20) == 42
         link, generation = inside(jobs).link, inside(jobs).link.generation
         await pair.until_caught_up()
-        pair.kill_primary()
+        await pair.kill_primary()
         storing = asyncio.ensure_future(double.enqueue(4))
         await pair.promote()
 
