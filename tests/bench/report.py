@@ -162,7 +162,7 @@ def missed(found: Sequence[Result], lines: Sequence[Line]) -> str:
     """Tell what stands in the way of each line that was missed; `lines`: all there are, in their order."""
     names, head = dict[Line, str](), ""
     for line in lines:
-        head = head if line.what.startswith("…") else line.what
+        head = head if line.what.startswith("…") else line.what.partition(":")[0]
         names[line] = line.what.replace("…", f"{head},", 1)
     ways: dict[str, list[str]] = {}
     for result in found:

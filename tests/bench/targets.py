@@ -45,12 +45,12 @@ ONE_COMMIT = "it is made of one commit that is on the disk, and the process's wa
 CLAIMED = "a claim writes a new version of the row, and its entries in two indexes"
 DUE = "two commits, one that makes it ready and one that claims it"
 BUSY = (
-    "the app, two sessions of Postgres and the load want two processors at once, at a rate that nobody else comes to; at their"
-    " lower ones, four of the others stay below 1.3"
+    "the app, two sessions of Postgres and the load want two processors at once, at a rate that nobody else comes to (theirs are"
+    " among the guests below)"
 )
-SECOND = "the quickest of the others has come to three times what it did where the aim was set"
+SECOND = "the quickest of the others has come to two and three times what it did where the aim was set"
 SLOTS = "in ten slots nobody can run more than 200 of them a second, and most come near"
-NOISE = "on this machine it differs by as much from one repeat to the next"
+NOISE = "it differs by as much from one run to the next: 1.34 a few hours before"
 ARGUMENT = "a claim rewrites the row (docs/performance.md, by cause)"
 SURVEYS = "surveys, a twentieth of the time at most, walk over all that is dead"
 CALLERS = "the best of the others does nearly twice what it did where the aim was set"
