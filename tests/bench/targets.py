@@ -48,7 +48,9 @@ BUSY = (
     "the app, two sessions of Postgres and the load want two processors at once, at a rate that nobody else comes to (theirs are"
     " among the guests below)"
 )
-SECOND = "the quickest of the others has come to two and three times what it did where the aim was set"
+SECOND = (
+    "the quickest of the others has come to two and three times what it did where the aim was set"
+)
 SLOTS = "in ten slots nobody can run more than 200 of them a second, and most come near"
 NOISE = "it differs by as much from one run to the next: 1.34 a few hours before"
 ARGUMENT = "a claim rewrites the row (docs/performance.md, by cause)"

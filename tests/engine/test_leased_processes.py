@@ -121,9 +121,9 @@ async def test_a_loop_that_is_blocked_for_longer_than_the_lease_is_not_robbed(
 async def test_the_late_end_of_a_process_that_was_stopped_for_longer_than_its_lease_is_refused(
     desk: Jobs, hire: Hire, way: str, eyes: asyncpg.Connection
 ) -> None:
-    # The weaker promise: both run it for a while, and one end of it is recorded.
+    # The weaker promise: both run it for a while, and one end of it is recorded. It is long enough to be stopped in its midst.
     stopped = await hire(5, *ELSEWHERE, dsn=way)
-    handle = await desk.tasks["blocking"].enqueue(1)
+    handle = await desk.tasks["blocking"].enqueue(4)
     await until_began(eyes, handle.id)
     stopped.send_signal(signal.SIGSTOP)
     other = await hire(5, *ELSEWHERE, dsn=way)
