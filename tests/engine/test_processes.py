@@ -120,7 +120,7 @@ async def test_a_stopped_process_keeps_its_jobs_while_its_connection_lives(
     desk: Jobs, hire: Hire, eyes: asyncpg.Connection
 ) -> None:
     stopped = await hire()
-    handle = await desk.tasks["blocking"].enqueue(0.5)
+    handle = await desk.tasks["blocking"].enqueue(2)
     await until_began(eyes, handle.id)
     stopped.send_signal(signal.SIGSTOP)
     other = await hire()
