@@ -45,7 +45,7 @@ class Jitter:
     """
 
     def __init__(self) -> None:
-        self.most = 0.0
+        self.most: float = 0.0
 
     def pick(self) -> float:
         """Give seconds to wait."""
