@@ -86,6 +86,13 @@ def server(session_directory: Path) -> Iterator[embedded.Server]:
         yield server
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[embedded.Server]:
+    """A server of the test's own: whatever is counted there, nobody else has done."""
+    with embedded.start(tmp_path / "own", settings=SETTINGS, version=postgres_version()) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def session_directory(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -34,8 +34,8 @@ GUESTS = guests.Sizes(
 
 
 @pytest.fixture
-def this(server: embedded.Server, tmp_path: Path) -> parts.Run:
-    return parts.Run(server, tmp_path, 1, [], {}, Notes(), TABLES, GUESTS)
+def this(own_server: embedded.Server, tmp_path: Path) -> parts.Run:
+    return parts.Run(own_server, tmp_path, 1, [], {}, Notes(), TABLES, GUESTS)
 
 
 async def test_tables_give_every_aim_its_figures(this: parts.Run) -> None:

@@ -10,8 +10,8 @@ from tests.bench.scaling.growth import Kind, Place
 
 
 @pytest.fixture
-def place(empty_database: str, server: embedded.Server) -> Place:
-    return Place(empty_database, server.home / str(server.version) / "data")
+def place(own_server: embedded.Server) -> Place:
+    return Place(own_server.dsn, own_server.home / str(own_server.version) / "data")
 
 
 async def test_what_two_processes_run_is_counted_and_has_its_price(place: Place) -> None:

@@ -74,7 +74,7 @@ class Postmaster:
 
     def memory(self) -> int:
         """Give the bytes that its sessions have for themselves alone."""
-        return sum(each.memory_full_info().uss for each in self._own.children())
+        return sum(map(memory_of, self._own.children()))
 
 
 def cpu_of(process: psutil.Process) -> float:
@@ -84,6 +84,14 @@ def cpu_of(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return times.user + times.system
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Give the bytes that it has for itself alone; 0 when it has ended."""
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.Error:
+        return 0
 
 
 async def store(dsn: str, count: int) -> None:

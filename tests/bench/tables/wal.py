@@ -90,10 +90,12 @@ async def read(connection: asyncpg.Connection, waldump: Path, start: str, end: s
     files = {row["file"]: row["name"] for row in await connection.fetch(SAY["wal_files"])}
     said = subprocess.run(
         [waldump, "--path", directory, "--start", start, "--end", end],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if said.returncode:
+        raise RuntimeError(f"pg_waldump cannot read from {start} to {end}: {said.stderr.strip()}")
     written = await connection.fetchval(SAY["wal_between"], end, start)
-    return Log(list(records(said.splitlines(), files)), int(written))
+    return Log(list(records(said.stdout.splitlines(), files)), int(written))
 
 
 def records(lines: Iterable[str], files: Mapping[int, str]) -> Iterator[Record]:
