@@ -73,7 +73,7 @@ async def listening(look: Look) -> list[Finding]:
             wrong(
                 "notifications",
                 f"A NOTIFY that was sent through the pool was not heard on the link within {HEARD_WITHIN:g} s.",
-                "Jobs are found by asking every 30 s only. Something in between keeps notifications back, or the "
+                "Jobs are found by asking twice a minute only. Something in between keeps notifications back, or the "
                 "pool and the link lead to two servers.",
             )
         ]

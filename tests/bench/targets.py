@@ -52,7 +52,7 @@ SECOND = (
     "the quickest of the others has come to two and three times what it did where the aim was set"
 )
 SLOTS = "in ten slots nobody can run more than 200 of them a second, and most come near"
-NOISE = "it differs by as much from one run to the next: 1.34 a few hours before"
+NOISE = "it differs by as much from one run to the next: 1.14, 1.34 and 1.59 in three of one day"
 ARGUMENT = "a claim rewrites the row (docs/performance.md, by cause)"
 SURVEYS = "surveys, a twentieth of the time at most, walk over all that is dead"
 CALLERS = "the best of the others does nearly twice what it did where the aim was set"
