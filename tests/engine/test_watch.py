@@ -33,14 +33,15 @@ AFTER = timedelta(milliseconds=100)
 
 
 class Ear:
-    """Hears of blocks."""
+    """Hears of blocks: by jobs, and by others, of which a busy machine may add some of its own."""
 
     def __init__(self) -> None:
         self.blocks: list[Blocked] = []
+        self.others: list[Blocked] = []
 
     def hears(self, event: Event) -> None:
         if isinstance(event, Blocked):
-            self.blocks.append(event)
+            (self.blocks if event.by == "job" else self.others).append(event)
 
 
 @pytest.fixture
@@ -82,17 +83,20 @@ async def test_a_job_that_computes_on_the_loop_is_named(jobs: Jobs, ear: Ear) ->
 async def test_whether_it_computes_or_waits_is_told(jobs: Jobs, ear: Ear) -> None:
     @jobs.task(name="waits")
     async def waits() -> None:
-        subprocess.run([sys.executable, "-S", "-c", "input()"], check=False, timeout=20, stdin=hold)
+        assert child.stdin is not None
+        threading.Timer(1.0, child.stdin.close).start()
+        child.wait(timeout=20)
 
-    read, write = os.pipe()
-    hold = os.fdopen(read)
-    threading.Timer(0.6, os.close, [write]).start()
-    async with jobs.running():
-        await (await waits.enqueue()).result(20)
-        await until_true(lambda: ear.blocks)
-    hold.close()
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", "open(0).read()"], stdin=subprocess.PIPE
+    ) as child:
+        async with jobs.running():
+            job = await waits.enqueue()
+            await job.result(20)
+            await until_true(lambda: ear.blocks)
 
     [block] = ear.blocks
+    assert block.id == job.id
     assert block.computed < block.seconds / 2
     assert str(block.line).endswith(" in test_whether_it_computes_or_waits_is_told.<locals>.waits")
     assert "subprocess.py:" in str(block.inside)
@@ -111,12 +115,12 @@ async def test_code_of_the_app_is_not_taken_for_a_job(jobs: Jobs, ear: Ear) -> N
         await innocent.enqueue()
         await started.wait()
         compute(0.5)
-        await until_true(lambda: ear.blocks)
+        await until_true(lambda: [block for block in ear.others if "in compute" in block.who])
         end.set()
 
-    [block] = ear.blocks
+    [block] = [block for block in ear.others if "in compute" in block.who]
     assert (block.by, block.id, block.task) == ("app", None, None)
-    assert "in compute" in block.who
+    assert ear.blocks == []
 
 
 async def test_plain_functions_are_in_threads_and_block_nothing(jobs: Jobs, ear: Ear) -> None:
@@ -131,7 +135,7 @@ async def test_plain_functions_are_in_threads_and_block_nothing(jobs: Jobs, ear:
         await (await heavy.enqueue()).result(20)
         await (await light.enqueue()).result(20)
 
-    assert [block for block in ear.blocks if block.by == "job"] == []
+    assert ear.blocks == []
 
 
 @pytest.mark.skipif(
@@ -174,17 +178,19 @@ async def test_a_block_of_c_code_that_keeps_the_lock_is_found_when_it_is_over(
 async def test_the_collectors_time_is_no_jobs_fault(jobs: Jobs, ear: Ear) -> None:
     @jobs.task(name="innocent")
     async def innocent() -> None:
-        gc.collect()
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            gc.collect()
 
     rubbish: list[Any] = []
     for _ in range(1_000_000):
         rubbish.append([rubbish])
     async with jobs.running():
         await (await innocent.enqueue()).result(30)
-        await until_true(lambda: "collector" in {block.by for block in ear.blocks})
+        await until_true(lambda: "collector" in {block.by for block in ear.others})
     rubbish.clear()
 
-    assert not [block for block in ear.blocks if block.by == "job"]
+    assert ear.blocks == []
 
 
 SCRIPT = """
