@@ -68,6 +68,24 @@ async def test_a_late_finish_of_an_earlier_run_by_the_same_process_is_refused(
     assert await eyes.fetchval("select fence from asyncjobs.finished where id = $1", id) == 3
 
 
+async def test_what_is_given_back_unharmed_keeps_its_place_and_what_failed_does_not(
+    ledger: Ledger, eyes: asyncpg.Connection
+) -> None:
+    released, failed = await running_row(eyes, ME), await running_row(eyes, ME)
+    place = await eyes.fetchrow(
+        "update asyncjobs.job set run_at = run_at - interval '1 h', promise = promise - interval '1 h'"
+        " returning run_at, promise"
+    )
+    again = Outcome(JobState.READY, "failed", error="it failed")
+
+    await ledger.finish(ME, [Settled(released, 1, BACK, 0.1, 1), Settled(failed, 1, again, 0.1, 1)])
+
+    found = await eyes.fetch("select id, run_at, promise from asyncjobs.job")
+    places = {row["id"]: (row["run_at"], row["promise"]) for row in found}
+    assert places[released] == tuple(place or ())
+    assert min(places[failed]) > max(places[released])
+
+
 async def test_a_finish_sent_twice_is_recorded_once_and_told_so(
     ledger: Ledger, eyes: asyncpg.Connection
 ) -> None:

@@ -4,6 +4,7 @@
 -- that somebody asked to cancel does not go back to wait. Of a thousand that went as was said, nothing more
 -- is to be said. What a success has none of (error, delay and the like) comes in one value, `more`; a
 -- column in which all are alike comes as one value, or as none where all are null.
+-- What is given back unharmed keeps its place among those that wait, as what is rescued does.
 -- Probes the primary key once for each outcome, in id order. The probe is a lateral subquery with its own
 -- lock, so that no plan can turn it round: two CTEs, or `outcome` and our running rows, joined with each
 -- other would be compared row by row (our sessions know no hash join): 240 ends took 20 ms, and take 3.
@@ -28,6 +29,7 @@ mine as materialized (
     held.progress, held.progress_note, held.history, held.extra,
     case when outcome.state in ('ready', 'scheduled') and held.cancel_asked_at is not null
       then 'cancelled' else outcome.state end as state,
+    outcome.story = 'released' and outcome.delay = 0 as keeps_place,
     outcome.story, outcome.delay, outcome.counts, outcome.ran, outcome.result, outcome.error,
     outcome.traceback, outcome.keep_days
   from outcome
@@ -66,8 +68,8 @@ waiting as (
   set
     state = mine.state, fence = job.fence + 1, claimed_by = null, claimed_at = null,
     attempt = case when mine.counts then job.attempt else greatest(job.attempt - 1, 0) end,
-    run_at = statement_timestamp() + mine.delay * interval '1 second',
-    promise = statement_timestamp() + mine.delay * interval '1 second',
+    run_at = case when mine.keeps_place then job.run_at else statement_timestamp() + mine.delay * interval '1 second' end,
+    promise = case when mine.keeps_place then job.promise else statement_timestamp() + mine.delay * interval '1 second' end,
     history = case when jsonb_array_length(job.history) >= 20 then job.history - 0
       else coalesce(job.history, '[]') end || jsonb_build_object(
         'attempt', job.attempt, 'outcome', mine.story, 'process', job.claimed_by,
@@ -75,7 +77,7 @@ waiting as (
         'ran', mine.ran, 'error', mine.error, 'traceback', mine.traceback)
   from mine
   where job.id = any (array(select mine.id from mine where mine.state in ('ready', 'scheduled')))
-    and job.id = mine.id
+    and job.id = mine.id and mine.state in ('ready', 'scheduled')
 )
 select mine.id, mine.fence, mine.state
 from mine
