@@ -16,7 +16,7 @@ from asyncjobs.postgres.ledger import Ledger
 from asyncjobs.postgres.statements import Statements
 from asyncjobs.postgres.values import WHOLE
 from tests.engine.harm import Count, inside
-from tests.moments import until_true
+from tests.moments import until, until_true
 
 STATEMENTS = Statements("asyncjobs.postgres", "asyncjobs")
 
@@ -156,6 +156,50 @@ async def test_a_claimer_beside_another_takes_what_the_other_left(
     assert len(second) == 10
     assert saw > 10
     assert not {job["id"] for job in first} & {job["id"] for job in second}
+
+
+HELD_UP = 4711  # an advisory lock at which the claim stops, between choosing and locking
+
+
+@pytest.mark.parametrize(
+    "happens", ["priority = 5", "state = 'running', claimed_by = 2, fence = fence + 1"]
+)
+async def test_what_is_written_between_choosing_and_locking_is_not_claimed_where_it_was(
+    database: str, eyes: asyncpg.Connection, happens: str
+) -> None:
+    # Rows are found by their place, and this one has moved. Half of them, so that the others are claimed.
+    await store(eyes, 6)
+    moves = [
+        row["id"] for row in await eyes.fetch("select id from asyncjobs.job order by promise")
+    ][::2]
+    held_up = STATEMENTS["claim"].replace(
+        "is not distinct from 'ready'",
+        f"is not distinct from 'ready' and (select pg_advisory_xact_lock_shared({HELD_UP})) is not null",
+    )
+    assert held_up != STATEMENTS["claim"]
+    other = await asyncpg.connect(database)
+
+    await eyes.execute(f"select pg_advisory_lock({HELD_UP})")
+    asking = asyncio.create_task(other.fetch(held_up, ["default"], [6], 6, 1, [], 1, 1, 2, *WHOLE))
+
+    async def stands_there() -> bool:
+        waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = $1"
+        return bool(await eyes.fetchval(waits, HELD_UP))
+
+    await until(stands_there)
+    await eyes.execute(f"update asyncjobs.job set {happens} where id = any ($1)", moves)
+    await eyes.execute(f"select pg_advisory_unlock({HELD_UP})")
+    told = await asking
+    await other.close()
+
+    ours = await eyes.fetch(
+        "select id from asyncjobs.job where claimed_by = 1 and state = 'running'"
+    )
+    assert {row["id"] for row in told} == {row["id"] for row in ours}
+    assert not {row["id"] for row in told} & set(moves)
+    assert (len(told), told[0]["saw"]) == (3, 6)
+    jobs, _ = await claim(eyes, {"default": 6}, 6)
+    assert {job["id"] for job in jobs} == (set(moves) if "priority" in happens else set())
 
 
 async def test_jobs_are_claimed_only_while_the_link_holds_its_lock(
