@@ -2,7 +2,8 @@
 Claiming: one loop for all queues of a process.
 
 It is woken by whatever makes a job ready here or elsewhere, by a slot that becomes free, and at the latest
-by the safety poll. It reserves the free slots, asks for as many jobs, and starts what it gets. It stops
+by the safety poll. It reserves the free slots, asks for as many jobs, and starts what it gets; where jobs are
+short it asks for more, which wait (`ahead.py`), and asks for the next while these run. It stops
 when there is nothing left that it could see: "saw more than I got" means that others hold some of what
 was seen, and asks again at once, with more candidates for each slot (`spread.py`).
 
@@ -139,7 +140,7 @@ class Claimer:
 
     def slot_freed(self) -> None:
         """There is a free slot, or the finisher has caught up."""
-        if self._left_behind:
+        if self._left_behind and (self._runs.ahead.is_low or self._runs.slots.free > 0):
             self._bell.ring()
 
     async def serve(self) -> None:
@@ -155,9 +156,10 @@ class Claimer:
 
     async def _claim(self) -> bool:
         """Claim once; tells whether to look again at once."""
-        slots = self._runs.slots
-        rooms = {} if self._is_behind else slots.ask(self._queues, MOST_AT_ONCE)
-        demand, suspects = slots.asked, self._runs.room_for_suspects
+        slots, suspects = self._runs.slots, self._runs.room_for_suspects
+        free = slots.free
+        rooms = {} if self._is_behind else self._reserve(with_more=bool(suspects[1]))
+        demand = slots.asked
         shares = [rooms.get(queue, 0) for queue in self._queues]
         self._left_behind = not suspects[1] or not demand or min(shares) < demand
         if not rooms:
@@ -175,8 +177,8 @@ class Claimer:
         if failure is not None:
             return await self._take_no(failure)
         self.answers.came()
-        for job in jobs:
-            self._runs.start_claimed(job)
+        for number, job in enumerate(jobs):
+            self._runs.start_claimed(job, reserved=number < free)
             if self._ears:
                 self._ears(events.Claimed(job.id, job.task, job.queue, job.attempt))
         if len(jobs) < saw and len(jobs) < demand:
@@ -191,6 +193,12 @@ class Claimer:
             return True
         self._look_on(brought=bool(jobs))
         return False
+
+    def _reserve(self, *, with_more: bool) -> dict[str, int]:
+        """Reserve the free slots, and places behind them: not beside a suspect, whose death would be charged to all."""
+        slots, ahead = self._runs.slots, self._runs.ahead
+        more = ahead.room() if with_more else 0
+        return slots.ask(self._queues, MOST_AT_ONCE, more, ahead.rooms(self._queues, more))
 
     def _look_on(self, *, brought: bool) -> None:
         """Look again soon, without being woken, where jobs come again and again."""

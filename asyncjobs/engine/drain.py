@@ -49,6 +49,7 @@ class Drain:
         if not self.has_begun:
             self.has_begun = True
             self.claimer.close()
+            self.runs.keep_waiting(Stop.SHUTDOWN)
             self.presence.drain()
             log.info("draining: %d jobs are running", len(self.runs.live))
 

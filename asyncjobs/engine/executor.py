@@ -135,8 +135,12 @@ class Executor(Local):
         if self.terms.gives_way_to is None:
             return None
         pace = self.runs.pace = Pace(self.runs.slots, self.terms.gives_way_to)
-        pace.slot_freed = self._claimer.slot_freed
+        pace.slot_freed = self._more_slots
         return pace
+
+    def _more_slots(self) -> None:
+        self.runs.fill()
+        self._claimer.slot_freed()
 
     def _make_claimer(self) -> Claimer:
         return Claimer(
@@ -272,6 +276,7 @@ class Executor(Local):
         self._rescuer.look_for_a_while()
         self._poller.poll_now()
         if not self.is_draining:
+            self.runs.keep_waiting(None)
             self._claimer.open()
         self._waker.say(hello=self.process_id)
         self.is_up.set()
@@ -281,6 +286,7 @@ class Executor(Local):
         self._has_untold = True
         self.linked.failed(error)
         self._claimer.close()
+        self.runs.keep_waiting(Stop.CUT_OFF)
         self._presence.link_lost()
 
     async def on_refused(self, error: Unavailable) -> None:

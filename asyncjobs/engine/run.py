@@ -61,9 +61,10 @@ class Stop(Enum):
     ASKED = "somebody asked to cancel it"
     CUT_OFF = "this process was cut off from Postgres"
     LOST = "it is not ours any more"
+    WAITED = "it was claimed, and there was no slot for it soon"
 
 
-_GIVES_BACK = (Stop.SHUTDOWN, Stop.CUT_OFF)
+_GIVES_BACK = (Stop.SHUTDOWN, Stop.CUT_OFF, Stop.WAITED)
 
 
 class Run:
@@ -107,6 +108,12 @@ class Run:
         if self._body is not None and not self.ended:
             self._body.cancel()
             self._again = asyncio.get_running_loop().call_later(CANCEL_AGAIN_AFTER, self._cancel)
+
+    def unrun(self, why: Stop) -> Outcome:
+        """Tell how it ends, stopped before it has begun."""
+        self.ask_to_stop(why)
+        self.ended = True
+        return self._stopped(asyncio.CancelledError())
 
     async def perform(self, arounds: Sequence[Around], places: Places, fetch: Fetch) -> Outcome:
         """Run the body to its end and tell how it ended; to be awaited as a task of its own."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from asyncjobs import events
 from asyncjobs.current import CurrentJob, Teller
+from asyncjobs.engine.ahead import Ahead
 from asyncjobs.engine.ears import Ears
 from asyncjobs.engine.in_process import Places
 from asyncjobs.engine.pace import Pace
@@ -37,7 +38,8 @@ class Runs:
     A direct start is *expected* before its INSERT is sent, so that a beat which finds the row knows that
     it is no stranger. The slot is free when the body has ended; the run stays, under its fence, until its
     outcome is recorded, so that a beat does not take an ended run for a lost one, and so that the same
-    job, come back and claimed again meanwhile, is not mistaken for it.
+    job, come back and claimed again meanwhile, is not mistaken for it. What was claimed ahead waits for a slot, and
+    is ours already (`ahead.py`).
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Runs:
         ears: Ears,
     ) -> None:
         self.slots = slots
+        self.ahead: Ahead = Ahead(slots)
         self.unknown: set[str] = set()  # tasks that were claimed here and that nobody here knows
         self.is_idle: asyncio.Event = asyncio.Event()
         self.is_idle.set()
@@ -66,6 +69,9 @@ class Runs:
         self._bodies: set[asyncio.Task[None]] = set()
         self._going_back: set[tuple[UUID, int]] = set()
         self._closing: Stop | None = None
+        self._no_waiting: Stop | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_filling = False
         self._is_over = False
         self.alone_from: int = ALONE_FROM
         self.keys: Keys = Keys()
@@ -77,14 +83,15 @@ class Runs:
         self.ended_late: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
-        return len(self._live_by_id) + len(self._unrecorded)
+        return len(self._live_by_id) + len(self._unrecorded) + len(self.ahead)
 
     def knows(self, id: UUID, fence: int) -> bool:
-        """Whether that row is no surprise: it runs here, has just ended here, or is about to start."""
+        """Whether that row is no surprise: it runs here, has just ended here, waits, or is about to start."""
         run = self._live_by_id.get(id)
         runs = run is not None and run.job.fence == fence
         leaves = (id, fence) in self._unrecorded or (id, fence) in self._going_back
-        return runs or leaves or id in self._expected
+        waits = any(job.id == id and job.fence == fence for job in self.ahead)
+        return runs or leaves or waits or id in self._expected
 
     def give_back(self, id: UUID, fence: int, reason: str) -> None:
         """Release a row that Postgres thinks is ours and that nobody here runs."""
@@ -135,7 +142,8 @@ class Runs:
         that has ended and is not recorded counts too: a death would find its row running.
         """
         runs = (*self._live_by_id.values(), *self._unrecorded.values())
-        most = max((run.job.crashes for run in runs), default=0)
+        ours = (*(run.job for run in runs), *self.ahead)
+        most = max((job.crashes for job in ours), default=0)
         return (1, 0) if most >= self.alone_from else (self.alone_from, int(most == 0))
 
     @property
@@ -168,6 +176,7 @@ class Runs:
         if id in self._expected:
             self._expected.discard(id)
             self._give(queue)
+            self.fill()
             self._tell_idle()
 
     def start_expected(self, job: Claimed) -> None:
@@ -175,10 +184,56 @@ class Runs:
         self._expected.discard(job.id)
         self._start(job)
 
-    def start_claimed(self, job: Claimed) -> None:
-        """Start a job that was claimed into a slot that the claim had asked for."""
-        self.slots.hold(job.queue)
-        self._start(job)
+    def start_claimed(self, job: Claimed, *, reserved: bool) -> None:
+        """Start a job that was claimed; one that was claimed ahead waits where there is no slot for it yet."""
+        if self.slots.enter(job.queue, reserved=reserved):
+            self._start(job)
+        elif self._no_waiting is not None:
+            self._send_back(job, self._no_waiting)
+        else:
+            self.ahead.put(job)
+            self._mind_patience()
+
+    def fill(self) -> None:
+        """Start what waits, as far as there are slots."""
+        if self._is_filling:  # where tasks are eager, a body may end in here
+            return
+        self._is_filling = True
+        try:
+            while (job := self.ahead.next()) is not None:
+                self._start(job)
+        finally:
+            self._is_filling = False
+
+    def keep_waiting(self, why: Stop | None) -> None:
+        """Let jobs wait for a slot, from now on (None); or send those back that do, and all that come."""
+        self._no_waiting = why
+        if why is not None:
+            for job in list(self.ahead):
+                self._send_back(job, why)
+
+    def _mind_patience(self) -> None:
+        if self._patience is None:
+            self._patience = self._loop.call_later(self.ahead.patience_left, self._look_who_waits)
+
+    def _look_who_waits(self) -> None:
+        """Send back who has been waiting for too long; something else than was expected takes the slots."""
+        self._patience = None
+        while len(self.ahead) and self.ahead.patience_left <= 0:
+            self.ahead.give_up()
+            self._send_back(next(iter(self.ahead)), Stop.WAITED)
+        if len(self.ahead):
+            self._mind_patience()
+
+    def _send_back(self, job: Claimed, why: Stop) -> None:
+        """End a job that waits, or was to, before it has begun."""
+        self.ahead.pop(job.id)
+        task = self._task(job.task)
+        if task is None:
+            self.give_back(job.id, job.fence, why.value)
+        else:
+            run = Run(job, task, self._teller, self.keys)
+            self._settle(run, run.unrun(why), None)
 
     def _start(self, job: Claimed) -> None:
         task = self._task(job.task)
@@ -223,13 +278,19 @@ class Runs:
         if self._live_by_id.get(job.id) is run:
             del self._live_by_id[job.id]
         self._give(job.queue)
+        self.ahead.ended(job.queue)
+        self._settle(run, outcome, ran)
+        self.fill()
+        self._tell_idle()
+
+    def _settle(self, run: Run, outcome: Outcome, ran: float | None) -> None:
+        job = run.job
         if run.stop is Stop.LOST:
             self._ears(events.Lost(job.id, job.task, job.queue, job.attempt))
         else:
             self._unrecorded[job.id, job.fence] = run
             keep_days = run.task.keep_days(outcome.state)
             self.settle(Settled(job.id, job.fence, outcome, ran, keep_days))
-        self._tell_idle()
 
     def _turn_away(self, job: Claimed) -> None:
         """Nobody here knows this task: give the job back unharmed, and ask for no more of them."""
@@ -242,6 +303,7 @@ class Runs:
         self.unknown.add(job.task)
         self._give(job.queue)
         self.give_back(job.id, job.fence, f"task {job.task!r} is not known to this process")
+        self.fill()
         self._tell_idle()
 
     def forget(self, id: UUID, fence: int) -> Run | None:
@@ -254,10 +316,13 @@ class Runs:
     def close(self) -> None:
         """From now on whatever is started goes back unrun: the process is leaving."""
         self._closing = Stop.SHUTDOWN
+        self.keep_waiting(Stop.SHUTDOWN)
 
     def end(self) -> None:
         """From now on nothing can be started: the process has left."""
         self._is_over = True
+        if self._patience is not None:
+            self._patience.cancel()
         self._places.end()
 
     def stop(self, ids: Iterable[UUID], why: Stop) -> None:
@@ -266,14 +331,18 @@ class Runs:
             run = self._live_by_id.get(id)
             if run is not None:
                 run.ask_to_stop(why)
+            elif (job := self.ahead.pop(id)) is not None:
+                self._send_back(job, why)
 
     def stop_all(self, why: Stop) -> None:
         """Stop all."""
-        self.stop(list(self._live_by_id), why)
+        self.stop([*(job.id for job in self.ahead), *self._live_by_id], why)
 
     def confirmed(self) -> dict[UUID, int]:
-        """Give the fences of the runs whose bodies have not ended."""
-        return {id: run.job.fence for id, run in self._live_by_id.items()}
+        """Give the fences of the runs whose bodies have not ended, and of what waits."""
+        fences = {id: run.job.fence for id, run in self._live_by_id.items()}
+        fences.update((job.id, job.fence) for job in self.ahead)
+        return fences
 
     @contextmanager
     def noting_ends(self) -> Generator[set[tuple[UUID, int]]]:
@@ -287,7 +356,7 @@ class Runs:
             self._notes = [each for each in self._notes if each is not noted]
 
     def _tell_idle(self) -> None:
-        if not self._live_by_id and not self._expected:
+        if not self._live_by_id and not self._expected and not self.ahead:
             self.is_idle.set()
             if self._is_over:
                 self.ended_late()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import inf
+from types import MappingProxyType
+
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 class Slots:
@@ -11,8 +15,9 @@ class Slots:
     A number of slots, and for some queues a share of them that they may not exceed.
 
     A claim on its way has reserved what it asked for, so that direct starts cannot take the same slots,
-    and gives back what it did not get. Where jobs give way to others (`pace.py`), `limit` of the slots may be in
-    use: it moves, and may fall below what is taken; then none is free until enough are given back.
+    and gives back what it did not get. It may ask for more than is free (`ahead.py`): what comes of that enters a
+    slot when there is one. Where jobs give way to others (`pace.py`), `limit` of the slots may be in use: it moves, and
+    may fall below what is taken; then none is free until enough are given back.
     """
 
     def __init__(self, total: int, shares: Mapping[str, int] | None = None) -> None:
@@ -36,29 +41,52 @@ class Slots:
         """How many are neither taken nor asked for."""
         return self.limit - self._busy - self._asked
 
+    def has_share(self, queue: str) -> bool:
+        """Whether this queue may have some of the slots only."""
+        return queue in self._shares
+
     def take(self, queue: str) -> bool:
         """Reserve one for a job of this queue, if there is one."""
         if self.free <= 0 or self._room(queue) <= self._asked_of.get(queue, 0):
             return False
-        self.hold(queue)
+        self._hold(queue)
         return True
 
-    def hold(self, queue: str) -> None:
-        """Enter a job that has its slot already: it was claimed into one that was asked for."""
-        self._taken[queue] += 1
-        self._busy += 1
+    @property
+    def has_room(self) -> bool:
+        """Whether one of the slots in use is empty, asked for or not: a job that was claimed may enter it."""
+        return self._busy < self.limit
+
+    def enter(self, queue: str, *, reserved: bool = False) -> bool:
+        """
+        Take one for a job that was claimed, if there is one.
+
+        `reserved`: one was free when it was asked for; then the job has it, though the limit may have fallen since.
+        """
+        if not (reserved or self.has_room) or self._taken[queue] >= self._shares.get(queue, inf):
+            return False
+        self._hold(queue)
+        return True
 
     def give(self, queue: str) -> None:
         """Give one back."""
         self._taken[queue] -= 1
         self._busy -= 1
 
-    def ask(self, queues: Iterable[str], at_most: int) -> dict[str, int]:
-        """Reserve all that is free, at most so many, for one claim: how many of each queue may come."""
+    def ask(
+        self, queues: Iterable[str], at_most: int, more: int = 0, more_of: Mapping[str, int] = _NONE
+    ) -> dict[str, int]:
+        """
+        Reserve all that is free, at most so many, for one claim: how many of each queue may come.
+
+        `more`, and `more_of` a queue, may come for which there is no slot yet.
+        """
         if self.claims_at_most is not None:
             at_most = min(at_most, self.claims_at_most)
-        self._asked = max(0, min(self.free, at_most))
-        rooms = {queue: min(self._room(queue), self._asked) for queue in queues}
+        self._asked = max(0, min(self.free + more, at_most))
+        rooms = {
+            queue: min(self._room(queue) + more_of.get(queue, 0), self._asked) for queue in queues
+        }
         self._asked_of = {queue: room for queue, room in rooms.items() if room > 0}
         if not self._asked_of:
             self._asked = 0
@@ -72,6 +100,10 @@ class Slots:
     def answered(self) -> None:
         """Give back what the claim had reserved; what it brought is held by then."""
         self._asked, self._asked_of = 0, {}
+
+    def _hold(self, queue: str) -> None:
+        self._taken[queue] += 1
+        self._busy += 1
 
     def _room(self, queue: str) -> int:
         share = self._shares.get(queue)

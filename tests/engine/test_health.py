@@ -337,9 +337,9 @@ async def test_slots_that_are_lost_are_not_alive(database: str) -> None:
     async with jobs.running():
         await until_ready(jobs)
         slots = inside(jobs).runs.slots
-        slots.hold("default")
+        slots.enter("default", reserved=True)
         assert jobs.health().is_ready
-        slots.hold("default")
+        slots.enter("default", reserved=True)
 
         health = jobs.health()
 

@@ -31,14 +31,19 @@ class Booking(RuleBasedStateMachine):
             self.running[queue] += 1
 
     @precondition(lambda self: self.rooms is None)
-    @rule(queues=st.lists(st.sampled_from(QUEUES), unique=True), at_most=st.integers(0, 10))
-    def ask(self, queues: list[str], at_most: int) -> None:
-        free = self.slots.free
+    @rule(
+        queues=st.lists(st.sampled_from(QUEUES), unique=True),
+        at_most=st.integers(0, 10),
+        more=st.integers(0, 6),
+    )
+    def ask(self, queues: list[str], at_most: int, more: int) -> None:
+        self.free = free = self.slots.free
 
-        rooms = self.slots.ask(queues, at_most)
+        rooms = self.slots.ask(queues, at_most, more, dict.fromkeys(queues, more))
 
+        most = min(free + more, at_most)
         assert set(rooms) <= set(queues)
-        assert all(0 < room <= self.slots.asked <= min(free, at_most) for room in rooms.values())
+        assert all(0 < room <= self.slots.asked <= most for room in rooms.values())
         if rooms:
             self.rooms = rooms
         else:
@@ -48,13 +53,15 @@ class Booking(RuleBasedStateMachine):
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
         left = self.slots.asked
+        brought: list[str] = []
         for queue, room in (self.rooms or {}).items():
             got = data.draw(st.integers(0, min(room, left)))
             left -= got
-            for _ in range(got):
-                self.slots.hold(queue)
-                self.running[queue] += 1
+            brought += [queue] * got
         self.slots.answered()
+        for number, queue in enumerate(brought):
+            if self.slots.enter(queue, reserved=number < self.free):
+                self.running[queue] += 1
         self.rooms = None
 
     @rule(queue=st.sampled_from(QUEUES))
@@ -66,7 +73,7 @@ class Booking(RuleBasedStateMachine):
     @invariant()
     def no_slot_is_given_twice(self) -> None:
         assert self.slots.busy == self.running.total() <= self.slots.total
-        assert self.slots.free >= 0
+        assert self.slots.busy <= self.slots.limit
 
     @invariant()
     def no_queue_has_more_than_its_share(self) -> None:

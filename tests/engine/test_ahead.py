@@ -1,0 +1,374 @@
+"""Claiming ahead: short jobs wait here for a slot, few at a time, for a moment, and never to their harm."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import asyncpg
+import pytest
+
+from asyncjobs import Jobs, JobState, Tasks
+from asyncjobs.engine import ahead as ahead_module
+from asyncjobs.engine.ahead import MOST, Ahead
+from asyncjobs.engine.slots import Slots
+from asyncjobs.events import Event, Lost, Released
+from asyncjobs.job import Claimed
+from tests.engine.harm import Count, cut, inside
+from tests.moments import Gate, until, until_state, until_true
+
+Expect = Callable[[Jobs, int], None]
+
+
+class Ear:
+    """Hears what becomes of jobs that wait."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    def hears(self, event: Event) -> None:
+        if isinstance(event, Lost | Released):
+            self.heard.append(event)
+
+
+@pytest.fixture
+def ear() -> Ear:
+    return Ear()
+
+
+@pytest.fixture
+def expect(monkeypatch: pytest.MonkeyPatch) -> Expect:
+    """Let a process expect to be through with so many jobs in the next moment, whatever it has seen; all may wait."""
+
+    def expect(jobs: Jobs, count: int) -> None:
+        monkeypatch.setattr(ahead_module, "HORIZON", inf)
+        monkeypatch.setattr(ahead_module, "PATIENCE", inf)
+        inside(jobs).runs.ahead._most = count
+
+    return expect
+
+
+def waiting(jobs: Jobs) -> int:
+    return len(inside(jobs).runs.ahead)
+
+
+async def stored(eyes: asyncpg.Connection) -> list[tuple[Any, ...]]:
+    """What is not finished, in the order of the claim."""
+    rows = await eyes.fetch(
+        "select id, state, attempt, run_at, promise from asyncjobs.job order by promise, id"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_short_jobs_are_claimed_many_at_a_time_and_run_few_at_a_time(database: str) -> None:
+    jobs = Jobs(database, slots=2)
+    order: list[int] = []
+    at_once = most = 0
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        order.append(number)
+        at_once -= 1
+
+    async with jobs.running():
+        claims = Count(inside(jobs)._ledger, "claim")
+        await jobs.enqueue_many([work.job(number) for number in range(1_000)])
+        await until_true(lambda: len(order) == 1_000)
+
+    assert most == 2
+    assert order == sorted(order)
+    assert claims.calls < 100, "five hundred claims without"
+
+
+async def test_as_many_are_claimed_ahead_as_ended_in_the_moment_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ahead = Ahead(Slots(2))
+    assert ahead.room() == 0
+
+    for _ in range(7):
+        ahead.ended("q")
+    ahead._since -= ahead_module.HORIZON * 1.001
+    seven = ahead.room()
+    ahead._since -= ahead_module.HORIZON * 1.001
+    none = ahead.room()
+    for _ in range(10 * MOST):
+        ahead.ended("q")
+    ahead._since -= ahead_module.HORIZON * 1.001
+
+    assert (seven, none, ahead.room()) == (6, 0, MOST)
+
+
+async def test_more_is_asked_for_when_less_than_half_is_left(
+    database: str, expect: Expect, eyes: asyncpg.Connection
+) -> None:
+    jobs, gates = Jobs(database, slots=1), [Gate() for _ in range(20)]
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        await gates[number].pass_through()
+
+    async with jobs.running():
+        expect(jobs, 4)
+        await jobs.enqueue_many([work.job(number) for number in range(20)])
+        told = []
+        for gate in gates[:4]:
+            await until_true(lambda gate=gate: gate.inside)
+            await inside(jobs)._claimer.at_rest.wait()
+            await until_true(lambda: inside(jobs).runs.slots.asked == 0)
+            told.append(waiting(jobs))
+            gate.open()
+        for gate in gates:
+            gate.open()
+
+    assert told == [4, 3, 4, 3]
+
+
+async def test_jobs_that_turn_out_to_be_long_let_those_that_wait_go_back_to_their_place(
+    database: str, eyes: asyncpg.Connection, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, gate = Jobs(database, slots=2, extensions=[ear]), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.connected():
+        await jobs.enqueue_many([work.job() for _ in range(8)])
+    before = await stored(eyes)
+    async with jobs.running():
+        monkeypatch.setattr(ahead_module, "HORIZON", inf)
+        inside(jobs).runs.ahead._most = 4
+        await until_true(lambda: len(ear.heard) == 4)
+        await inside(jobs).recorded()
+        after = await stored(eyes)
+        expected = inside(jobs).runs.ahead.room()
+        gate.open()
+
+    assert len(gate.inside) == 0
+    assert [row[1] for row in after] == ["running"] * 2 + ["ready"] * 6
+    assert [(row[0], *row[3:]) for row in after] == [(row[0], *row[3:]) for row in before]
+    assert {row[2] for row in after[2:]} == {0}, "attempts are given back"
+    assert expected == 0, "and nothing is claimed ahead until jobs end quickly again"
+    assert all(isinstance(event, Released) for event in ear.heard)
+
+
+async def test_nothing_is_claimed_ahead_beside_a_job_whose_process_has_died(
+    database: str, eyes: asyncpg.Connection, expect: Expect
+) -> None:
+    jobs, gate = Jobs(database, slots=2), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        await jobs.enqueue_many([work.job() for _ in range(2)])
+        await until_true(lambda: len(gate.inside) == 2)
+        suspect = next(iter(inside(jobs).runs._live_by_id.values()))
+        suspect.job = suspect.job._replace(crashes=1)
+        expect(jobs, 10)
+        await jobs.enqueue_many([work.job() for _ in range(8)])
+        inside(jobs).ready(["default"])
+        await inside(jobs)._claimer.at_rest.wait()
+        beside = waiting(jobs)
+        suspect.job = suspect.job._replace(crashes=0)
+        inside(jobs).ready(["default"])
+        await until_true(lambda: waiting(jobs))
+        gate.open()
+
+    assert beside == 0
+
+
+async def test_a_job_that_waits_can_be_cancelled(
+    database: str, eyes: asyncpg.Connection, expect: Expect
+) -> None:
+    jobs, gate = Jobs(database, slots=1), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        expect(jobs, 5)
+        first = await work.enqueue()
+        await until_true(lambda: gate.inside)
+        second, third = await jobs.enqueue_many([work.job(), work.job()])
+        await until_true(lambda: waiting(jobs) == 2)
+        await jobs.cancel(second.id)
+        await until_state(second, JobState.CANCELLED)
+        gate.open()
+        await until_state(third, JobState.SUCCEEDED)
+        await until_state(first, JobState.SUCCEEDED)
+
+
+async def test_the_beat_knows_who_waits(
+    database: str, expect: Expect, ear: Ear, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs, gate = Jobs(database, slots=1, extensions=[ear]), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        expect(jobs, 5)
+        await jobs.enqueue_many([work.job() for _ in range(4)])
+        await until_true(lambda: waiting(jobs) == 3)
+        await inside(jobs)._presence.beat()
+        still, heard = waiting(jobs), list(ear.heard)
+        gate.open()
+
+    assert still == 3
+    assert heard == []
+    assert "nobody runs it here" not in caplog.text
+
+
+async def test_one_that_is_not_ours_any_more_does_not_start(
+    database: str, eyes: asyncpg.Connection, expect: Expect, ear: Ear
+) -> None:
+    jobs, gate, began = Jobs(database, slots=1, extensions=[ear]), Gate(), list[int]()
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        began.append(number)
+        await gate.pass_through()
+
+    async with jobs.running():
+        expect(jobs, 5)
+        handles = await jobs.enqueue_many([work.job(number) for number in range(3)])
+        await until_true(lambda: waiting(jobs) == 2)
+        await eyes.execute(
+            "update asyncjobs.job set claimed_by = -1, fence = fence + 1 where id = $1",
+            handles[1].id,
+        )
+        await inside(jobs)._presence.beat()
+        gate.open()
+        await until_state(handles[2], JobState.SUCCEEDED)
+
+    assert began == [0, 2]
+    assert [(type(event), event.id) for event in ear.heard] == [(Lost, handles[1].id)]
+
+
+async def test_whoever_drains_keeps_nobody_waiting(
+    database: str, eyes: asyncpg.Connection, expect: Expect
+) -> None:
+    jobs, gate = Jobs(database, slots=1), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        expect(jobs, 5)
+        await jobs.enqueue_many([work.job() for _ in range(4)])
+        await until_true(lambda: waiting(jobs) == 3)
+        inside(jobs).begin_draining()
+        gone = waiting(jobs)
+        await inside(jobs).recorded()
+        states = [row[1:3] for row in await stored(eyes)]
+        gate.open()
+
+    assert gone == 0
+    assert sorted(states) == [("ready", 0)] * 3 + [("running", 1)]
+
+
+async def test_whoever_loses_the_link_keeps_nobody_waiting_and_claims_again(
+    database: str, eyes: asyncpg.Connection, expect: Expect
+) -> None:
+    jobs, gate, ran = Jobs(database, slots=1), Gate(), list[int]()
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        await gate.pass_through()
+        ran.append(number)
+
+    async with jobs.running():
+        expect(jobs, 5)
+        await jobs.enqueue_many([work.job(number) for number in range(4)])
+        await until_true(lambda: waiting(jobs) == 3)
+        generation = inside(jobs).link.generation
+        await cut(eyes, "asyncjobs link")
+        await until_true(lambda: inside(jobs).link.generation > generation)
+        gate.open()
+        await until_true(lambda: len(ran) == 4)
+
+    assert sorted(ran) == list(range(4))
+    assert [row[1] for row in await stored(eyes)] == []
+
+
+async def test_a_queue_with_a_share_is_claimed_ahead_by_its_own_pace(database: str) -> None:
+    jobs, gate = Jobs(database, slots=3, queues={"slow": 1, "quick": 2}), Gate()
+    tasks, ran = Tasks(), 0
+
+    @tasks.task(name="slow", queue="slow")
+    async def slow() -> None:
+        await gate.pass_through()
+
+    @tasks.task(name="quick", queue="quick")
+    async def quick() -> None:
+        nonlocal ran
+        ran += 1
+
+    jobs.include(tasks)
+    async with jobs.running():
+        slow_jobs = await jobs.enqueue_many([slow.job() for _ in range(5)])
+        await until_true(lambda: gate.inside)
+        put = Puts(inside(jobs).runs.ahead)
+        await jobs.enqueue_many([quick.job() for _ in range(2_000)])
+        await until_true(lambda: ran == 2_000)
+        states = [await job.status() for job in slow_jobs]
+        gate.open()
+
+    assert put.queues == {"quick"}
+    assert states.count(JobState.RUNNING) == 1
+
+
+class Puts:
+    """Notes the queues of all that has to wait."""
+
+    def __init__(self, ahead: Ahead) -> None:
+        self.queues: set[str] = set()
+        self._put = ahead.put
+        ahead.put = self  # type: ignore[method-assign,assignment]
+
+    def __call__(self, job: Claimed) -> None:
+        self.queues.add(job.queue)
+        self._put(job)
+
+
+async def test_eager_tasks_and_unknown_ones_do_not_nest(
+    database: str, expect: Expect, eyes: asyncpg.Connection
+) -> None:
+    jobs, gate, ran = Jobs(database, slots=1), Gate(), 0
+
+    @jobs.task(name="t")
+    async def work(*, first: bool = False) -> None:
+        nonlocal ran
+        if first:
+            await gate.pass_through()
+        ran += 1
+
+    if factory := getattr(asyncio, "eager_task_factory", None):
+        asyncio.get_running_loop().set_task_factory(factory)
+    async with jobs.running():
+        expect(jobs, MOST)
+        await work.enqueue(first=True)
+        await until_true(lambda: gate.inside)
+        await jobs.enqueue_many([work.job() for _ in range(200)])
+        await until_true(lambda: waiting(jobs) == 200)
+        gate.open()
+
+        async def all_gone() -> bool:
+            return not await stored(eyes)
+
+        await until(all_gone)
+    asyncio.get_running_loop().set_task_factory(None)
+
+    assert ran == 201
