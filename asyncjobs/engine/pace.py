@@ -35,6 +35,7 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.engine.bell import Bell
+from asyncjobs.engine.own_loop import OwnLoop
 from asyncjobs.engine.requests import Requests
 from asyncjobs.engine.slots import Slots
 from asyncjobs.health import Manners
@@ -71,7 +72,7 @@ class Pace:
         self._rests = False
         self._rest_began = 0.0
         self._rest_ends = 0.0
-        self._loop: asyncio.AbstractEventLoop | None = None  # requests may come on another
+        self._own = OwnLoop()  # requests may come on another
         self._timer: asyncio.TimerHandle | None = None
         self._typical = SLICE  # seconds that a step takes, lately
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -102,11 +103,11 @@ class Pace:
 
     def turn(self) -> Generator[Any, Any, None]:
         """Wait until the next step may be taken: first come, first served."""
-        future = asyncio.get_running_loop().create_future()
+        future = self._own.loop.create_future()
         self._waiting.append(future)
         yield from future
         while self._rests:  # what was let go before it took the whole slice
-            future = asyncio.get_running_loop().create_future()
+            future = self._own.loop.create_future()
             self._waiting.appendleft(future)
             yield from future
 
@@ -130,7 +131,7 @@ class Pace:
 
     def _look_after(self, turns: int) -> None:
         """Give everybody else so many turns, then see whether the rest may end."""
-        loop = asyncio.get_running_loop()
+        loop = self._own.loop
         if turns:
             loop.call_soon(self._look_after, turns - 1)
             return
@@ -144,7 +145,7 @@ class Pace:
         """A request has come to a loop without any: it goes first."""
         if self._slots.busy and not self._rests and self._is_here:
             self._rest(max(self._slice, SLICE) * REST)
-            self._timer = asyncio.get_running_loop().call_later(
+            self._timer = self._own.loop.call_later(
                 self._rest_ends - self._rest_began, self._end_rest
             )
 
@@ -157,7 +158,7 @@ class Pace:
 
     @property
     def _is_here(self) -> bool:
-        return asyncio.get_running_loop() is self._loop
+        return self._own.runs_here
 
     def _end_rest(self) -> None:
         self._timer = None
@@ -177,7 +178,7 @@ class Pace:
                 room -= 1
         self.holds = bool(self._waiting)
         if self.holds:
-            asyncio.get_running_loop().call_soon(self._let_go)
+            self._own.loop.call_soon(self._let_go)
 
     @property
     def _nobody_asks(self) -> bool:
@@ -195,7 +196,6 @@ class Pace:
 
     async def serve(self) -> None:
         """Look how late a timer comes, round after round, while jobs run."""
-        self._loop = asyncio.get_running_loop()
         while True:
             await self._bell.heard()
             while await self._round():

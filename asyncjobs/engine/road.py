@@ -12,6 +12,7 @@ from uuid import UUID
 
 from asyncjobs.engine.enqueue import Enqueuer
 from asyncjobs.engine.ids import Ids
+from asyncjobs.engine.own_loop import OwnLoop
 from asyncjobs.engine.wake import Waker
 from asyncjobs.errors import JobCancelled, JobFailed, JobNotFound, NotConnected, ResultTimeout
 from asyncjobs.job import JobState, Request, Snapshot
@@ -46,7 +47,7 @@ class OpenRoad:
         self._ids = ids
         self._tasks = tasks
         self._keys = keys
-        self._loop = asyncio.get_running_loop()
+        self._own = OwnLoop()
         self._ended_here: dict[UUID, list[asyncio.Future[None]]] = {}
 
     async def enqueue(self, jobs: Sequence[Job[Any]], connection: Any) -> list[UUID]:
@@ -125,7 +126,7 @@ class OpenRoad:
         pause, most = ASK_AGAIN_AFTER
         while True:
             # In line before asking, so that an end in between is not missed.
-            waiter: asyncio.Future[None] = self._loop.create_future()
+            waiter: asyncio.Future[None] = self._own.loop.create_future()
             waiters = self._ended_here.setdefault(id, [])
             waiters.append(waiter)
             try:
@@ -177,7 +178,7 @@ class OpenRoad:
         return None if task is None or is_sealed(arguments) else task.codec.mask(arguments)
 
     def _check_loop(self, wanted: str) -> None:
-        if asyncio.get_running_loop() is not self._loop:
+        if not self._own.runs_here:
             raise NotConnected(
                 wanted,
                 "jobs is connected in another event loop; from a thread of it, use "

@@ -45,14 +45,15 @@ class Callers:
         self._failure: Unavailable | None = None
         self._answered_at = 0.0
         self._clock: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
 
     def enter(self, requests: Sequence[Request]) -> list[Caller]:
         """Begin to wait for jobs that are stored together, or not at all."""
-        loop, now = asyncio.get_running_loop(), time.monotonic()
+        now = time.monotonic()
         if self._clock is None:
             self._answered_at = now  # nobody had asked anything
             self._wait()
-        stored: asyncio.Future[None] = loop.create_future()
+        stored: asyncio.Future[None] = self._loop.create_future()
         deadline = now + self._patience
         return [Caller(request, stored, deadline) for request in requests]
 
@@ -75,14 +76,14 @@ class Callers:
         self._failure = failure
 
     def _wait(self) -> None:
-        self._clock = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look)
+        self._clock = self._loop.call_later(LOOK_EVERY, self._look)
 
     def _look(self) -> None:
         assert self._clock is not None
         now, due = time.monotonic(), self._clock.when()
         is_unheard = self._failure is not None or now - self._answered_at >= self._patience
         # Late ourselves, we have perhaps not read yet what was answered in time.
-        if is_unheard and asyncio.get_running_loop().time() - due < LATE:
+        if is_unheard and self._loop.time() - due < LATE:
             self._tell_the_late(now)
         self._clock = None
         if self._sent or self.waiting:

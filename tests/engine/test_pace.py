@@ -38,7 +38,7 @@ def slots() -> Slots:
 
 
 @pytest.fixture
-def pace(slots: Slots, requests: Requests) -> Pace:
+async def pace(slots: Slots, requests: Requests) -> Pace:
     return Pace(slots, requests)
 
 
@@ -206,7 +206,9 @@ async def test_an_error_of_the_coroutine_is_passed_on(pace: Pace) -> None:
         await Steps(job(), pace)
 
 
-def test_the_slots_in_use_fall_to_one_while_the_loop_is_late(pace: Pace, slots: Slots) -> None:
+async def test_the_slots_in_use_fall_to_one_while_the_loop_is_late(
+    pace: Pace, slots: Slots
+) -> None:
     limits = [slots.limit]
     while limits[-1] > 1:
         pace.judge(10 * TARGET)
@@ -216,13 +218,13 @@ def test_the_slots_in_use_fall_to_one_while_the_loop_is_late(pace: Pace, slots: 
     assert slots.free == 1
 
 
-def test_a_little_lateness_takes_a_few_slots(pace: Pace, slots: Slots) -> None:
+async def test_a_little_lateness_takes_a_few_slots(pace: Pace, slots: Slots) -> None:
     pace.judge(TARGET * 1.2)
 
     assert 5 < slots.limit < 10
 
 
-def test_they_come_back_one_round_after_the_other(pace: Pace, slots: Slots) -> None:
+async def test_they_come_back_one_round_after_the_other(pace: Pace, slots: Slots) -> None:
     freed: list[int] = []
     pace.slot_freed = lambda: freed.append(slots.limit)
     for _ in range(5):
@@ -238,7 +240,7 @@ def test_they_come_back_one_round_after_the_other(pace: Pace, slots: Slots) -> N
     assert freed[-1] == 10
 
 
-def test_on_target_nothing_moves(pace: Pace, slots: Slots) -> None:
+async def test_on_target_nothing_moves(pace: Pace, slots: Slots) -> None:
     pace.judge(TARGET * 2)
     before = slots.limit
 
@@ -248,7 +250,9 @@ def test_on_target_nothing_moves(pace: Pace, slots: Slots) -> None:
     assert slots.limit == before
 
 
-def test_jobs_that_run_keep_their_slots_when_fewer_are_in_use(pace: Pace, slots: Slots) -> None:
+async def test_jobs_that_run_keep_their_slots_when_fewer_are_in_use(
+    pace: Pace, slots: Slots
+) -> None:
     for _ in range(8):
         assert slots.take("mail")
 
@@ -263,7 +267,9 @@ def test_jobs_that_run_keep_their_slots_when_fewer_are_in_use(pace: Pace, slots:
     assert slots.ask(["mail"], 10) == {"mail": 1}
 
 
-def test_where_nobody_asks_lateness_holds_nothing_back(slots: Slots, requests: Requests) -> None:
+async def test_where_nobody_asks_lateness_holds_nothing_back(
+    slots: Slots, requests: Requests
+) -> None:
     requests.counted(None)
     pace = Pace(slots, requests)
 
@@ -274,7 +280,7 @@ def test_where_nobody_asks_lateness_holds_nothing_back(slots: Slots, requests: R
     assert pace.ends_at_once(500) == 500
 
 
-def test_claims_and_ends_come_in_small_parts_while_somebody_asks(
+async def test_claims_and_ends_come_in_small_parts_while_somebody_asks(
     slots: Slots, requests: Requests
 ) -> None:
     requests.counted(None)
@@ -287,7 +293,7 @@ def test_claims_and_ends_come_in_small_parts_while_somebody_asks(
     assert pace.ends_at_once(500) == ENDED_AT_ONCE
 
 
-def test_the_reasons_are_told(pace: Pace, requests: Requests) -> None:
+async def test_the_reasons_are_told(pace: Pace, requests: Requests) -> None:
     first = pace.manners
     assert (first.requests, first.why) == (None, "the event loop has room")
 
