@@ -27,6 +27,7 @@ from asyncjobs.task import Task
 log: logging.Logger = logging.getLogger("asyncjobs.run")
 
 ALONE_FROM = 2  # crashes
+A_TURN = 25  # starts in one turn of the loop
 
 Settle = Callable[[Settled], None]
 
@@ -72,6 +73,7 @@ class Runs:
         self._no_waiting: Stop | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._is_filling = False
+        self._started = 0  # in this turn of the loop
         self._is_over = False
         self.alone_from: int = ALONE_FROM
         self.keys: Keys = Keys()
@@ -186,7 +188,7 @@ class Runs:
 
     def start_claimed(self, job: Claimed, *, reserved: bool) -> None:
         """Start a job that was claimed; one that was claimed ahead waits where there is no slot for it yet."""
-        if self.slots.enter(job.queue, reserved=reserved):
+        if self._started < A_TURN and self.slots.enter(job.queue, reserved=reserved):
             self._start(job)
         elif self._no_waiting is not None:
             self._send_back(job, self._no_waiting)
@@ -200,7 +202,7 @@ class Runs:
             return
         self._is_filling = True
         try:
-            while (job := self.ahead.next()) is not None:
+            while self._started < A_TURN and (job := self.ahead.next()) is not None:
                 self._start(job)
         finally:
             self._is_filling = False
@@ -235,7 +237,14 @@ class Runs:
             run = Run(job, task, self._teller, self.keys)
             self._settle(run, run.unrun(why), None)
 
+    def _next_turn(self) -> None:
+        self._started = 0
+        self.fill()
+
     def _start(self, job: Claimed) -> None:
+        self._started += 1
+        if self._started == A_TURN:
+            self._loop.call_soon(self._next_turn)
         task = self._task(job.task)
         if task is None:
             self._turn_away(job)

@@ -63,7 +63,8 @@ class Slots:
 
         `reserved`: one was free when it was asked for; then the job has it, though the limit may have fallen since.
         """
-        if not (reserved or self.has_room) or self._taken[queue] >= self._shares.get(queue, inf):
+        most = self.total if reserved else self.limit
+        if self._busy >= most or self._taken[queue] >= self._shares.get(queue, inf):
             return False
         self._hold(queue)
         return True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from asyncjobs import Jobs, JobState, Tasks
 from asyncjobs.engine import ahead as ahead_module
 from asyncjobs.engine.ahead import MOST, Ahead
+from asyncjobs.engine.runs import A_TURN
 from asyncjobs.engine.slots import Slots
 from asyncjobs.events import Event, Lost, Released
 from asyncjobs.job import Claimed
@@ -48,6 +51,10 @@ def expect(monkeypatch: pytest.MonkeyPatch) -> Expect:
         inside(jobs).runs.ahead._most = count
 
     return expect
+
+
+def is_inside(gate: Gate) -> bool:
+    return bool(gate.inside)
 
 
 def waiting(jobs: Jobs) -> int:
@@ -119,7 +126,7 @@ async def test_more_is_asked_for_when_less_than_half_is_left(
         await jobs.enqueue_many([work.job(number) for number in range(20)])
         told = []
         for gate in gates[:4]:
-            await until_true(lambda gate=gate: gate.inside)
+            await until_true(partial(is_inside, gate))
             await inside(jobs)._claimer.at_rest.wait()
             await until_true(lambda: inside(jobs).runs.slots.asked == 0)
             told.append(waiting(jobs))
@@ -336,7 +343,7 @@ class Puts:
     def __init__(self, ahead: Ahead) -> None:
         self.queues: set[str] = set()
         self._put = ahead.put
-        ahead.put = self  # type: ignore[method-assign,assignment]
+        ahead.put = self  # type: ignore[method-assign]
 
     def __call__(self, job: Claimed) -> None:
         self.queues.add(job.queue)
@@ -372,3 +379,31 @@ async def test_eager_tasks_and_unknown_ones_do_not_nest(
     asyncio.get_running_loop().set_task_factory(None)
 
     assert ran == 201
+
+
+async def test_a_turn_of_the_loop_starts_few_however_many_a_claim_has_brought(
+    database: str,
+) -> None:
+    jobs, loop = Jobs(database, slots=100), asyncio.get_running_loop()
+    turn, turns, ended = 0, Counter[int](), asyncio.Event()
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        if not ended.is_set():
+            loop.call_soon(tick)
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        turns[turn] += 1
+        if turns.total() == 100:
+            ended.set()
+        await ended.wait()
+
+    async with jobs.connected():
+        await jobs.enqueue_many([work.job() for _ in range(100)])
+    async with jobs.running():
+        tick()
+        await ended.wait()
+
+    assert max(turns.values()) <= A_TURN

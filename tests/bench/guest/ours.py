@@ -18,11 +18,12 @@ class Ours:
 
     name = "ours"
     gives_way: bool | None = None
+    slots = 10  # as it comes
 
     def __init__(self, dsn: str) -> None:
         self.ended = 0
         self._contestant = Contestant(dsn)
-        self._jobs = Jobs(dsn, extensions=[self], gives_way=self.gives_way)
+        self._jobs = Jobs(dsn, slots=self.slots, extensions=[self], gives_way=self.gives_way)
         self._tasks = {kind: self._jobs.task(name=kind)(getattr(work, kind)) for kind in work.KINDS}
 
     def hears(self, event: Event) -> None:
@@ -59,6 +60,13 @@ class Ours:
             "rested": manners.rested.total_seconds(),
             "why": manners.why,
         }
+
+
+class Roomy(Ours):
+    """The same with a hundred slots, for jobs that mostly wait."""
+
+    name = "ours, 100 slots"
+    slots = 100
 
 
 class Uncounted(Ours):
