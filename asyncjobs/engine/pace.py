@@ -48,8 +48,8 @@ EVERY = 0.025  # seconds between two looks at the timer's lateness
 ROUND = 8  # looks
 TARGET = 0.003  # seconds of lateness
 GAIN = 0.5  # of the slots in use, in one round
-CLAIMED_AT_ONCE = 25  # jobs
-ENDED_AT_ONCE = 100  # outcomes recorded in one statement
+CLAIMED_AT_ONCE = 20  # jobs
+ENDED_AT_ONCE = 50  # outcomes recorded in one statement
 
 
 class Pace:

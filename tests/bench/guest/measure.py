@@ -39,13 +39,13 @@ class Sizes:
         45.0  # seconds after the start: what is done once is over; we look for 40 what may be ours
     )
     idle: float = 60.0  # seconds
-    noops: int = 300_000
+    noops: int = 600_000
     others: int = 50_000
     of_peers: int = 80_000  # at most, as they take longer to store them
     of_peers_slow: int = 10_000  # of what takes a job some milliseconds
 
 
-QUICK = Sizes(windows=Windows(3.0, 5.0, 1.0), repeat=1, idle=15.0, noops=150_000, others=20_000, of_peers=50_000)  # fmt: skip
+QUICK = Sizes(windows=Windows(3.0, 5.0, 1.0), repeat=1, idle=15.0, noops=400_000, others=20_000, of_peers=50_000)  # fmt: skip
 
 
 def of_peers(wanted: Sequence[Peer], where: Path, skipped: dict[str, str]) -> list[str]:
