@@ -22,6 +22,7 @@ from tests.bench.tables import series
 from tests.bench.terminal import show
 
 HOUR = "steady"
+ROOMY = "ours-100-slots"
 LOOP = "asyncio"  # of guests: an app has that of its server, and a peer may not choose
 
 
@@ -71,11 +72,19 @@ def of_guest(name: str, loads: tuple[str, ...]) -> Callable[[Run], Awaitable[Non
     async def part(this: Run) -> None:
         there = guests.of_peers(this.peers, this.build / "bench-peers", this.skipped)
         found, repeat = guests.Notes(), this.repeat
+        own = ["ours"] if name == guests.IDLE else ["ours", ROOMY]
         try:
             # Of its own: some of the others cannot make their tables twice.
             async with database(this.server, name) as dsn:
                 await guests.measure(
-                    this.server, dsn, this.guests, repeat, ["ours", *there], loads, LOOP, found
+                    this.server,
+                    dsn,
+                    this.guests,
+                    repeat,
+                    [*own, *there],
+                    loads,
+                    LOOP,
+                    found,
                 )
         finally:
             for who, by_load in found.remarks.items():

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 GUESTS = {
     "none": "tests.bench.guest.nobody:Nobody",
     "ours": "tests.bench.guest.ours:Ours",
-    "roomy": "tests.bench.guest.ours:Roomy",
+    "ours-100-slots": "tests.bench.guest.ours:Roomy",
     "uncounted": "tests.bench.guest.ours:Uncounted",
     "unmannered": "tests.bench.guest.ours:Unmannered",
 }
