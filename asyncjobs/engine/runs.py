@@ -193,6 +193,7 @@ class Runs:
         elif self._no_waiting is not None:
             self._send_back(job, self._no_waiting)
         else:
+            self.is_idle.clear()
             self.ahead.put(job)
             self._mind_patience()
 
@@ -236,6 +237,7 @@ class Runs:
         else:
             run = Run(job, task, self._teller, self.keys)
             self._settle(run, run.unrun(why), None)
+        self._tell_idle()
 
     def _next_turn(self) -> None:
         self._started = 0

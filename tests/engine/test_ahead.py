@@ -407,3 +407,25 @@ async def test_a_turn_of_the_loop_starts_few_however_many_a_claim_has_brought(
         await ended.wait()
 
     assert max(turns.values()) <= A_TURN
+
+
+async def test_whoever_has_nobody_waiting_any_more_is_idle(database: str, expect: Expect) -> None:
+    jobs, gate = Jobs(database, slots=1), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        expect(jobs, 5)
+        runs = inside(jobs).runs
+        await jobs.enqueue_many([work.job() for _ in range(3)])
+        await until_true(lambda: waiting(jobs) == 2)
+        runs.slots.limit = 0  # as where a turn has started enough
+        gate.open()
+        await until_true(lambda: not runs.live)
+        before = runs.is_idle.is_set()
+        inside(jobs).begin_draining()
+        after = runs.is_idle.is_set()
+
+    assert (before, after) == (False, True)
