@@ -166,7 +166,7 @@ async def test_an_enqueue_in_doubt_is_stored_once(bouncer: Start, database: str)
     @jobs.task
     async def work() -> None: ...
 
-    async with jobs.running():
+    async with jobs.connected():  # nobody runs, and archives, the first meanwhile
         ledger = jobs.connection.enqueuer._ledger
         old, new = (jobs.connection.road._request(work.job()) for _ in range(2))
         await ledger.enqueue([old])
