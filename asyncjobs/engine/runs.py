@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,7 @@ log: logging.Logger = logging.getLogger("asyncjobs.run")
 
 ALONE_FROM = 2  # crashes
 A_TURN = 25  # starts in one turn of the loop
+LATE = 0.05  # seconds that a timer comes late, where the loop was blocked
 
 Settle = Callable[[Settled], None]
 
@@ -72,8 +75,11 @@ class Runs:
         self._closing: Stop | None = None
         self._no_waiting: Stop | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._was_late = False
         self._is_filling = False
         self._started = 0  # in this turn of the loop
+        self._held: deque[Run] = deque()  # that have a slot, and start in the next one
+        self._context = copy_context()
         self._is_over = False
         self.alone_from: int = ALONE_FROM
         self.keys: Keys = Keys()
@@ -92,8 +98,9 @@ class Runs:
         run = self._live_by_id.get(id)
         runs = run is not None and run.job.fence == fence
         leaves = (id, fence) in self._unrecorded or (id, fence) in self._going_back
-        waits = any(job.id == id and job.fence == fence for job in self.ahead)
-        return runs or leaves or waits or id in self._expected
+        if runs or leaves or id in self._expected:
+            return True
+        return any(job.id == id and job.fence == fence for job in self.ahead)
 
     def give_back(self, id: UUID, fence: int, reason: str) -> None:
         """Release a row that Postgres thinks is ours and that nobody here runs."""
@@ -177,8 +184,8 @@ class Runs:
         """It was not born running, or nobody knows: give its slot back."""
         if id in self._expected:
             self._expected.discard(id)
-            self._give(queue)
-            self.fill()
+            self.slots.give(queue)
+            self._pass_on()
             self._tell_idle()
 
     def start_expected(self, job: Claimed) -> None:
@@ -188,10 +195,14 @@ class Runs:
 
     def start_claimed(self, job: Claimed, *, reserved: bool) -> None:
         """Start a job that was claimed; one that was claimed ahead waits where there is no slot for it yet."""
-        if self._started < A_TURN and self.slots.enter(job.queue, reserved=reserved):
-            self._start(job)
-        elif self._no_waiting is not None:
+        if self._no_waiting is not None and not reserved:
             self._send_back(job, self._no_waiting)
+        elif self.slots.enter(job.queue, reserved=reserved):
+            self._start(job)
+        elif job.crashes:
+            # A death would be charged to this one alone, which has not begun.
+            self.ahead.give_up()
+            self._send_back(job, Stop.WAITED)
         else:
             self.is_idle.clear()
             self.ahead.put(job)
@@ -203,7 +214,7 @@ class Runs:
             return
         self._is_filling = True
         try:
-            while self._started < A_TURN and (job := self.ahead.next()) is not None:
+            while (job := self.ahead.next()) is not None:
                 self._start(job)
         finally:
             self._is_filling = False
@@ -215,13 +226,22 @@ class Runs:
             for job in list(self.ahead):
                 self._send_back(job, why)
 
-    def _mind_patience(self) -> None:
+    def _mind_patience(self, at_least: float = 0.0) -> None:
         if self._patience is None:
-            self._patience = self._loop.call_later(self.ahead.patience_left, self._look_who_waits)
+            seconds = max(at_least, self.ahead.patience_left)
+            self._patience = self._loop.call_later(seconds, self._look_who_waits)
 
     def _look_who_waits(self) -> None:
         """Send back who has been waiting for too long; something else than was expected takes the slots."""
+        assert self._patience is not None
+        is_late = self._loop.time() - self._patience.when() > LATE
         self._patience = None
+        if is_late and not self._was_late and len(self.ahead):
+            # The loop was blocked: slots may become free in a moment.
+            self._was_late = True
+            self._mind_patience(LATE)
+            return
+        self._was_late = False
         while len(self.ahead) and self.ahead.patience_left <= 0:
             self.ahead.give_up()
             self._send_back(next(iter(self.ahead)), Stop.WAITED)
@@ -239,21 +259,14 @@ class Runs:
             self._settle(run, run.unrun(why), None)
         self._tell_idle()
 
-    def _next_turn(self) -> None:
-        self._started = 0
-        self.fill()
-
     def _start(self, job: Claimed) -> None:
-        self._started += 1
-        if self._started == A_TURN:
-            self._loop.call_soon(self._next_turn)
         task = self._task(job.task)
         if task is None:
             self._turn_away(job)
             return
         if self._is_over:
             log.warning("job %s came too late to be run here; others will take it", job.id)
-            self._give(job.queue)
+            self.slots.give(job.queue)
             return
         run = self._live_by_id[job.id] = Run(job, task, self._teller, self.keys)
         if self._closing is not None:
@@ -261,10 +274,25 @@ class Runs:
         if len(self._live_by_id) == 1:
             self.is_idle.clear()
             self.first_started()
-        # A task of its own, kept here and cancelled by us alone: see run.py.
-        body = run.own = self._loop.create_task(self._live(run))
+        if self._started < A_TURN:
+            self._begin(run)
+        else:
+            self._held.append(run)
+
+    def _begin(self, run: Run) -> None:
+        self._started += 1
+        if self._started == A_TURN:
+            self._loop.call_soon(self._next_turn)
+        # A task of its own, kept here and cancelled by us alone: see run.py. It knows nothing of the context that we
+        # are in, which may be that of the job whose end has made room.
+        body = run.own = self._context.copy().run(self._loop.create_task, self._live(run))
         if not body.done():
             self._bodies.add(body)
+
+    def _next_turn(self) -> None:
+        self._started = 0
+        while self._held and self._started < A_TURN:
+            self._begin(self._held.popleft())
 
     async def _live(self, run: Run) -> None:
         job = run.job
@@ -288,10 +316,10 @@ class Runs:
             self._bodies.discard(run.own)
         if self._live_by_id.get(job.id) is run:
             del self._live_by_id[job.id]
-        self._give(job.queue)
+        self.slots.give(job.queue)
         self.ahead.ended(job.queue)
         self._settle(run, outcome, ran)
-        self.fill()
+        self._pass_on()
         self._tell_idle()
 
     def _settle(self, run: Run, outcome: Outcome, ran: float | None) -> None:
@@ -312,9 +340,9 @@ class Runs:
                 job.task,
             )
         self.unknown.add(job.task)
-        self._give(job.queue)
+        self.slots.give(job.queue)
         self.give_back(job.id, job.fence, f"task {job.task!r} is not known to this process")
-        self.fill()
+        self._pass_on()
         self._tell_idle()
 
     def forget(self, id: UUID, fence: int) -> Run | None:
@@ -372,8 +400,9 @@ class Runs:
             if self._is_over:
                 self.ended_late()
 
-    def _give(self, queue: str) -> None:
-        self.slots.give(queue)
+    def _pass_on(self) -> None:
+        """A slot was given back: to who waits for one, and if nobody does, to the next claim."""
+        self.fill()
         self.slot_freed()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from math import inf
 from typing import Any
@@ -429,3 +431,101 @@ async def test_whoever_has_nobody_waiting_any_more_is_idle(database: str, expect
         after = runs.is_idle.is_set()
 
     assert (before, after) == (False, True)
+
+
+async def test_who_starts_where_another_has_ended_knows_nothing_of_its_context(
+    database: str, expect: Expect
+) -> None:
+    jobs, gate = Jobs(database, slots=1), Gate()
+    tenant: ContextVar[int | None] = ContextVar("tenant", default=None)
+    seen: list[int | None] = []
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        await gate.pass_through()
+        seen.append(tenant.get())
+        tenant.set(number)
+
+    async with jobs.running():
+        expect(jobs, 5)
+        await jobs.enqueue_many([work.job(number) for number in range(4)])
+        await until_true(lambda: waiting(jobs) == 3)
+        gate.open()
+        await until_true(lambda: len(seen) == 4)
+
+    assert seen == [None] * 4
+
+
+async def test_what_starts_in_the_next_turn_has_its_slot_in_this_one(
+    database: str, ear: Ear
+) -> None:
+    jobs, gate = Jobs(database, slots=4 * A_TURN, extensions=[ear]), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.connected():
+        await jobs.enqueue_many([work.job() for _ in range(8 * A_TURN)])
+    async with jobs.running():
+        waited = Puts(inside(jobs).runs.ahead)
+        await until_true(lambda: len(gate.inside) == 4 * A_TURN)
+        await inside(jobs)._claimer.at_rest.wait()
+        await inside(jobs).recorded()
+        heard = list(ear.heard)
+        gate.open()
+        await until_true(lambda: not inside(jobs).runs.ahead)
+
+    assert waited.queues == set()
+    assert heard == []
+
+
+async def test_who_was_there_when_a_process_died_does_not_wait_beside_others(
+    database: str, eyes: asyncpg.Connection, expect: Expect
+) -> None:
+    jobs, gate = Jobs(database, slots=1), Gate()
+
+    @jobs.task(name="t")
+    async def work() -> None:
+        await gate.pass_through()
+
+    async with jobs.running():
+        await work.enqueue()
+        await until_true(lambda: gate.inside)
+        await eyes.execute(
+            "insert into asyncjobs.job (id, task, queue, state, run_at, promise, arguments, crashes)"
+            " select gen_random_uuid(), 't', 'default', 'ready', now(), now(), '{}', 1 from generate_series(1, 3)"
+        )
+        expect(jobs, 5)
+        claims = Count(inside(jobs)._ledger, "claim")
+        inside(jobs).ready(["default"])
+        await claims.until_answered(1)
+        await inside(jobs).recorded()
+        waits, expected = waiting(jobs), inside(jobs).runs.ahead.room()
+        states = [row[1:3] for row in await stored(eyes)]
+        gate.open()
+
+    assert (waits, expected) == (0, 0)
+    assert sorted(states) == [("ready", 0)] * 3 + [("running", 1)]
+
+
+async def test_a_blocked_loop_lets_nobody_go_back_who_starts_when_it_turns_again(
+    database: str, ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, ran = Jobs(database, slots=1, extensions=[ear]), list[int]()
+
+    @jobs.task(name="t")
+    async def work(number: int) -> None:
+        if number == 0:
+            await until_true(lambda: waiting(jobs) == 3)
+            time.sleep(2 * ahead_module.PATIENCE)
+        ran.append(number)
+
+    async with jobs.running():
+        monkeypatch.setattr(ahead_module, "HORIZON", inf)
+        inside(jobs).runs.ahead._most = 5
+        await jobs.enqueue_many([work.job(number) for number in range(4)])
+        await until_true(lambda: len(ran) == 4)
+
+    assert ran == [0, 1, 2, 3]
+    assert ear.heard == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -45,3 +46,26 @@ def test_the_next_loop_of_a_thread_is_another() -> None:
         moved.join()
         assert threads == [True]
     assert not asyncio.run(look(own))
+
+
+async def test_in_a_forked_child_it_does_not_run() -> None:
+    own = OwnLoop()
+
+    async def look() -> bool:
+        return own.runs_here
+
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.events._set_running_loop(None)
+            os.write(write, b"here" if asyncio.run(look()) else b"elsewhere")
+        finally:
+            os._exit(0)
+    os.close(write)
+    told = os.read(read, 20)
+    os.close(read)
+    os.waitpid(child, 0)
+
+    assert told == b"elsewhere"
+    assert own.runs_here
