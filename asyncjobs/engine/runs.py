@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import copy_context
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +18,7 @@ from asyncjobs.engine.in_process import Places
 from asyncjobs.engine.pace import Pace
 from asyncjobs.engine.run import Fetch, Run, Stop, given_up
 from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.starts import Starts
 from asyncjobs.engine.steps import Steps
 from asyncjobs.extension import Around
 from asyncjobs.job import Claimed, JobState, Outcome, Settled
@@ -29,7 +28,6 @@ from asyncjobs.task import Task
 log: logging.Logger = logging.getLogger("asyncjobs.run")
 
 ALONE_FROM = 2  # crashes
-A_TURN = 25  # starts in one turn of the loop
 LATE = 0.05  # seconds that a timer comes late, where the loop was blocked
 
 Settle = Callable[[Settled], None]
@@ -65,21 +63,18 @@ class Runs:
         self._teller = teller
         self._ears = ears
         self._loop = asyncio.get_running_loop()
+        self._starts = Starts(self._live)
         self._places = Places(slots.total)
         self._live_by_id: dict[UUID, Run] = {}
         self._unrecorded: dict[tuple[UUID, int], Run] = {}
         self._expected: set[UUID] = set()
         self._notes: list[set[tuple[UUID, int]]] = []
-        self._bodies: set[asyncio.Task[None]] = set()
         self._going_back: set[tuple[UUID, int]] = set()
         self._closing: Stop | None = None
         self._no_waiting: Stop | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._was_late = False
         self._is_filling = False
-        self._started = 0  # in this turn of the loop
-        self._held: deque[Run] = deque()  # that have a slot, and start in the next one
-        self._context = copy_context()
         self._is_over = False
         self.alone_from: int = ALONE_FROM
         self.keys: Keys = Keys()
@@ -274,25 +269,7 @@ class Runs:
         if len(self._live_by_id) == 1:
             self.is_idle.clear()
             self.first_started()
-        if self._started < A_TURN:
-            self._begin(run)
-        else:
-            self._held.append(run)
-
-    def _begin(self, run: Run) -> None:
-        self._started += 1
-        if self._started == A_TURN:
-            self._loop.call_soon(self._next_turn)
-        # A task of its own, kept here and cancelled by us alone: see run.py. It knows nothing of the context that we
-        # are in, which may be that of the job whose end has made room.
-        body = run.own = self._context.copy().run(self._loop.create_task, self._live(run))
-        if not body.done():
-            self._bodies.add(body)
-
-    def _next_turn(self) -> None:
-        self._started = 0
-        while self._held and self._started < A_TURN:
-            self._begin(self._held.popleft())
+        self._starts.start(run)
 
     async def _live(self, run: Run) -> None:
         job = run.job
@@ -312,8 +289,7 @@ class Runs:
     def _end(self, run: Run, outcome: Outcome, ran: float) -> None:
         job = run.job
         run.ended = True
-        if run.own is not None:
-            self._bodies.discard(run.own)
+        self._starts.ended(run)
         if self._live_by_id.get(job.id) is run:
             del self._live_by_id[job.id]
         self.slots.give(job.queue)

@@ -17,8 +17,8 @@ import pytest
 from asyncjobs import Jobs, JobState, Tasks
 from asyncjobs.engine import ahead as ahead_module
 from asyncjobs.engine.ahead import MOST, Ahead
-from asyncjobs.engine.runs import A_TURN
 from asyncjobs.engine.slots import Slots
+from asyncjobs.engine.starts import A_TURN
 from asyncjobs.events import Event, Lost, Released
 from asyncjobs.job import Claimed
 from tests.engine.harm import Count, cut, inside

@@ -86,7 +86,7 @@ async def test_a_direct_start_answered_while_we_leave_is_given_back(
             ending = asyncio.ensure_future(jobs.connection.drain())
             await until_true(stored.done)
         await ending
-    bodies = [body for body in runs._bodies if not body.done()]
+    bodies = [body for body in runs._starts._bodies if not body.done()]
     rows = [tuple(row) for row in await eyes.fetch("select state, task from asyncjobs.job")]
     for body in bodies:
         body.cancel()
@@ -108,7 +108,7 @@ async def test_a_lifespan_that_is_cancelled_twice_leaves_no_body_running_without
         async with jobs.running():
             await work.enqueue()
             await until_true(lambda: inside(jobs).running)
-            bodies.update(inside(jobs).runs._bodies)
+            bodies.update(inside(jobs).runs._starts._bodies)
             await asyncio.Event().wait()
 
     life = asyncio.ensure_future(app())
