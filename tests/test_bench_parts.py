@@ -29,8 +29,8 @@ GUESTS = guests.Sizes(
     repeat=1,
     settled=5.0,
     idle=0.5,
-    noops=60_000,
-    others=2_000,
+    noops=150_000,
+    others=10_000,
 )
 
 
