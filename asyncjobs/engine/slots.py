@@ -29,7 +29,8 @@ class Slots:
         self._taken: Counter[str] = Counter()
         self._busy = 0
         self._asked = 0
-        self._asked_of: Mapping[str, int] = {}
+        self._reserved = 0
+        self._reserved_of: Mapping[str, int] = {}
 
     @property
     def busy(self) -> int:
@@ -38,8 +39,8 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many are neither taken nor asked for."""
-        return self.limit - self._busy - self._asked
+        """How many are neither taken nor reserved."""
+        return self.limit - self._busy - self._reserved
 
     def has_share(self, queue: str) -> bool:
         """Whether this queue may have some of the slots only."""
@@ -47,7 +48,7 @@ class Slots:
 
     def take(self, queue: str) -> bool:
         """Reserve one for a job of this queue, if there is one."""
-        if self.free <= 0 or self._room(queue) <= self._asked_of.get(queue, 0):
+        if self.free <= 0 or self._room(queue) <= self._reserved_of.get(queue, 0):
             return False
         self._hold(queue)
         return True
@@ -84,23 +85,22 @@ class Slots:
         """
         if self.claims_at_most is not None:
             at_most = min(at_most, self.claims_at_most)
-        self._asked = max(0, min(self.free + more, at_most))
-        rooms = {
-            queue: min(self._room(queue) + more_of.get(queue, 0), self._asked) for queue in queues
-        }
-        self._asked_of = {queue: room for queue, room in rooms.items() if room > 0}
-        if not self._asked_of:
-            self._asked = 0
-        return dict(self._asked_of)
+        asked = max(0, min(self.free + more, at_most))
+        rooms = {queue: min(self._room(queue) + more_of.get(queue, 0), asked) for queue in queues}
+        rooms = {queue: room for queue, room in rooms.items() if room > 0}
+        self._asked = asked if rooms else 0
+        self._reserved = max(0, min(self.free, self._asked))
+        self._reserved_of = {queue: min(self._room(queue), self._reserved) for queue in rooms}
+        return rooms
 
     @property
     def asked(self) -> int:
-        """How many are reserved for the claim on its way."""
+        """How many jobs the claim on its way may bring."""
         return self._asked
 
     def answered(self) -> None:
         """Give back what the claim had reserved; what it brought is held by then."""
-        self._asked, self._asked_of = 0, {}
+        self._asked, self._reserved, self._reserved_of = 0, 0, {}
 
     def _hold(self, queue: str) -> None:
         self._taken[queue] += 1

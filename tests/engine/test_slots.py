@@ -159,3 +159,14 @@ def test_a_claim_asks_for_no_more_than_it_may() -> None:
 
     assert slots.ask(["mail"], 200) == {"mail": 25}
     assert slots.free == 75
+
+
+def test_a_claim_for_more_than_is_free_keeps_no_slot_from_a_direct_start() -> None:
+    slots = Slots(1)
+    assert slots.take("mail")
+
+    assert slots.ask(["mail"], 10, 5, {"mail": 5}) == {"mail": 5}
+    slots.give("mail")
+
+    assert (slots.asked, slots.free) == (5, 1)
+    assert slots.take("mail")
