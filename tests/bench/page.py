@@ -159,7 +159,7 @@ def head(found: dict[str, Any]) -> str:
     return "\n".join(
         (
             f"{found['date'][:10]}, {machine['processor']}, {machine['cores']} processors, {machine['system']}.",
-            f"Each figure is the median of {_repeats(found)} repeats, but those of long runs (log, pinned, steady, idle), of one. Postgres: {postgres}.",
+            f"Each figure is the median of {_repeats(found)} repeats: of one where least and most are alike, as in long runs (log, pinned, steady, idle). Postgres: {postgres}.",
             f"{versions}.",
             *_runs(found["command"].count("; ") + 1),
             *([f"It did not come to its end: {found['fell']}."] if found.get("fell") else []),
@@ -172,9 +172,8 @@ def head(found: dict[str, Any]) -> str:
 
 
 def _repeats(found: dict[str, Any]) -> str:
-    """Tell how many there were; runs that were added may have had other numbers of them."""
+    """Tell how many there were; runs that were added may have had other numbers of them, and long runs have one."""
     numbers = {len(by_name["ours"]) for by_name in found["samples"].values() if "ours" in by_name}
-    numbers = {number for number in numbers if number > 1} or {1}
     return " or ".join(str(number) for number in sorted(numbers))
 
 
