@@ -14,9 +14,9 @@ class Slots:
     """
     A number of slots, and for some queues a share of them that they may not exceed.
 
-    A claim on its way has reserved what it asked for, so that direct starts cannot take the same slots,
-    and gives back what it did not get. It may ask for more than is free (`ahead.py`): what comes of that enters a
-    slot when there is one. Where jobs give way to others (`pace.py`), `limit` of the slots may be in use: it moves, and
+    A claim on its way has reserved the free ones that it asked for, so that direct starts cannot take the same slots,
+    and gives back what it did not get. It may ask for more (`ahead.py`): what comes of that enters a slot when there
+    is one, and keeps none from a direct start meanwhile. Where jobs give way to others (`pace.py`), `limit` of the slots may be in use: it moves, and
     may fall below what is taken; then none is free until enough are given back.
     """
 
